@@ -1,0 +1,271 @@
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Limits of what is typed, piped or read from a file.
+const (
+	maxText = 8192         // bytes of a message
+	maxLine = maxText + 64 // bytes of a line, its end not counted
+	maxName = 32           // bytes of a username
+	maxRecv = 1_000_000    // messages one recv waits for
+)
+
+// helpText has every command, one a line.
+const helpText = `login <username>                  log in; the password is asked for
+list [prefix]                     who is logged in
+send <receiver> <message>         send the rest of the line as it stands
+disconnect <receiver>             end the conversation and forget its keys
+disconnect <sender> <receiver>    the same, with your own name first
+verify <user>                     twelve digits to compare with the other side
+recv [count] [timeout]            wait for messages: recv 1 30s
+logout [username]                 log out; the next user can log in
+help                              these lines
+quit                              log out and end
+`
+
+// A verb is what a command asks for.
+type verb uint8
+
+const (
+	verbNone verb = iota // an empty line: nothing to do
+	verbLogin
+	verbList
+	verbSend
+	verbDisconnect
+	verbVerify
+	verbRecv
+	verbLogout
+	verbHelp
+	verbQuit
+)
+
+// grammar says how each verb is written, and how many words may follow it.
+// The last of verbSend's is the text, which has its own rules.
+var grammar = [...]struct {
+	name, usage string
+	least, most int
+}{
+	verbLogin:      {"login", "login <username>", 1, 1},
+	verbList:       {"list", "list [prefix]", 0, 1},
+	verbSend:       {"send", "send <receiver> <message>", 2, 2},
+	verbDisconnect: {"disconnect", "disconnect <receiver>, or disconnect <sender> <receiver>", 1, 2},
+	verbVerify:     {"verify", "verify <user>", 1, 1},
+	verbRecv:       {"recv", "recv [count] [timeout]", 0, 2},
+	verbLogout:     {"logout", "logout [username]", 0, 1},
+	verbHelp:       {"help", "help", 0, 0},
+	verbQuit:       {"quit", "quit", 0, 0},
+}
+
+// A command is one line, understood. What its verb doesn't take is zero.
+type command struct {
+	verb    verb
+	name    string        // who it is about, or the prefix of list; folded to lower case
+	name2   string        // disconnect with two names: the receiver, and name is the sender
+	text    string        // send: 1 to maxText bytes of valid UTF-8, verbatim
+	count   int           // recv: how many messages, at least 1
+	timeout time.Duration // recv: how long to wait; 0 is without limit
+}
+
+// errLineTooLong is returned when a line has more than maxLine bytes. Reading
+// goes on with the next line.
+var errLineTooLong = fmt.Errorf("the line is too long: a message has at most %d bytes", maxText)
+
+// What can be wrong with a line. No error about one holds any part of it: the
+// line may be a message, or a password that was meant for another prompt.
+var (
+	errNotUTF8      = errors.New("the line is not valid UTF-8")
+	errLeadingSpace = errors.New("a command starts at the start of its line, without a space before it")
+	errUnknownVerb  = errors.New("unknown command; help lists them all")
+
+	errTooFewWords  = errors.New("something is missing")
+	errTooManyWords = errors.New("there is too much on the line")
+	errSpaces       = errors.New("the words are one space apart")
+	errName         = fmt.Errorf("a username is 1 to %d of a-z 0-9 . _ - and starts with a letter or digit", maxName)
+	errNoText       = errors.New("the message is missing")
+	errTextTooLong  = fmt.Errorf("a message has at most %d bytes", maxText)
+	errCount        = fmt.Errorf("the count comes first and is a number from 1 to %d", maxRecv)
+	errTimeout      = errors.New("the timeout is longer than nothing and has a unit, as in 30s or 5m")
+)
+
+// parseCommand reads a line, without its end:
+//
+//	verb, one space, name, one space, and the text verbatim to the end
+//
+// The text keeps every space and dash; nothing is quoted. Spaces at the end of
+// any other command are ignored, since some shells add one before a pipe, and
+// so is a line that has nothing else. Of recv's words, digits alone are the
+// count and a duration is the timeout; the count comes first, and either may be
+// left out.
+func parseCommand(line []byte) (command, error) {
+	if len(line) > maxLine {
+		return command{}, errLineTooLong
+	}
+	if !utf8.Valid(line) {
+		return command{}, errNotUTF8
+	}
+	word, rest, _ := strings.Cut(string(line), " ")
+	if word == "" {
+		if strings.Trim(rest, " ") != "" {
+			return command{}, errLeadingSpace
+		}
+		return command{}, nil
+	}
+	for v, g := range grammar {
+		if g.name != word {
+			continue
+		}
+		c, err := parseWords(verb(v), rest)
+		if err != nil {
+			return command{}, fmt.Errorf("%s: %w; usage: %s", g.name, err, g.usage)
+		}
+		return c, nil
+	}
+	return command{}, errUnknownVerb
+}
+
+// parseWords reads what follows the verb and its space.
+func parseWords(v verb, rest string) (command, error) {
+	if v == verbSend {
+		return parseSend(rest)
+	}
+	var words []string
+	if rest = strings.TrimRight(rest, " "); rest != "" {
+		words = strings.Split(rest, " ")
+	}
+	switch {
+	case slices.Contains(words, ""):
+		return command{}, errSpaces
+	case len(words) < grammar[v].least:
+		return command{}, errTooFewWords
+	case len(words) > grammar[v].most:
+		return command{}, errTooManyWords
+	case v == verbRecv:
+		return parseRecv(words)
+	}
+	c := command{verb: v}
+	for i, to := range []*string{&c.name, &c.name2}[:len(words)] {
+		var err error
+		if *to, err = parseName(words[i]); err != nil {
+			return command{}, errName
+		}
+	}
+	return c, nil
+}
+
+func parseSend(rest string) (command, error) {
+	if rest == "" {
+		return command{}, errTooFewWords
+	}
+	to, text, _ := strings.Cut(rest, " ")
+	if to == "" {
+		return command{}, errSpaces
+	}
+	name, err := parseName(to)
+	switch {
+	case err != nil:
+		return command{}, errName
+	case text == "":
+		return command{}, errNoText
+	case len(text) > maxText:
+		return command{}, errTextTooLong
+	}
+	return command{verb: verbSend, name: name, text: text}, nil
+}
+
+func parseRecv(words []string) (command, error) {
+	c := command{verb: verbRecv, count: 1}
+	if len(words) > 0 && strings.Trim(words[0], "0123456789") == "" {
+		n, err := strconv.Atoi(words[0])
+		if err != nil || n < 1 || n > maxRecv {
+			return command{}, errCount
+		}
+		c.count, words = n, words[1:]
+	}
+	switch len(words) {
+	case 0:
+		return c, nil
+	case 1:
+		d, err := time.ParseDuration(words[0])
+		if err != nil || d <= 0 {
+			return command{}, errTimeout
+		}
+		c.timeout = d
+		return c, nil
+	default:
+		return command{}, errCount
+	}
+}
+
+// parseName folds a username to lower case and checks it. Every prefix of a
+// username but the empty one is a username too, so list's prefix is one.
+func parseName(s string) (string, error) {
+	if len(s) < 1 || len(s) > maxName {
+		return "", errName
+	}
+	b := []byte(s)
+	for i, c := range b {
+		switch {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		case 'A' <= c && c <= 'Z':
+			b[i] = c + 'a' - 'A' // ASCII alone: strings.ToLower folds U+212A to k
+		case i > 0 && (c == '.' || c == '_' || c == '-'):
+		default:
+			return "", errName
+		}
+	}
+	return string(b), nil
+}
+
+// A lineReader cuts a stream into lines. It holds one line at most, whatever
+// the stream does. One goroutine uses it.
+type lineReader struct {
+	r   *bufio.Reader
+	err error // of the stream, to be returned from now on
+}
+
+func newLineReader(r io.Reader) *lineReader {
+	// A line at the limit fits with CR and LF, so what doesn't fit is too long.
+	return &lineReader{r: bufio.NewReaderSize(r, maxLine+len("\r\n"))}
+}
+
+// next returns the next line without its LF and without one CR before that; the
+// slice is good until the call after. A line over maxLine is errLineTooLong,
+// and the next call goes on behind it. At the end comes what stands after the
+// last LF, if anything does, then io.EOF for ever. Another error of the stream
+// takes the place of the line it cut: half a command is none.
+func (l *lineReader) next() ([]byte, error) {
+	if l.err != nil {
+		return nil, l.err
+	}
+	line, err := l.r.ReadSlice('\n')
+	tooLong := err == bufio.ErrBufferFull
+	for err == bufio.ErrBufferFull {
+		_, err = l.r.ReadSlice('\n')
+	}
+	l.err = err
+	switch {
+	case err != nil && err != io.EOF:
+		return nil, err
+	case tooLong:
+		return nil, errLineTooLong
+	case err == nil:
+		line = bytes.TrimSuffix(line[:len(line)-1], []byte("\r"))
+	case len(line) == 0:
+		return nil, io.EOF
+	}
+	if len(line) > maxLine {
+		return nil, errLineTooLong
+	}
+	return line, nil
+}
