@@ -1,0 +1,288 @@
+package e2e
+
+import (
+	"encoding/binary"
+	"unicode/utf8"
+
+	"sim/proto/box"
+	"sim/proto/ticket"
+)
+
+// A Kind says what a message is.
+type Kind byte
+
+// Kinds of messages.
+const (
+	KindAck  Kind = 0 // acknowledgement: no body
+	KindOpen Kind = 1 // the initiator's first message, in Confirm: no body
+	KindText Kind = 2 // length (2) ‖ text ‖ zeros
+	KindBye  Kind = 3 // the sender has ended the conversation: no body
+)
+
+// Sizes in bytes.
+const (
+	MaxText    = 8192                                // of a text
+	MaxMessage = emptySize + lengthSize + MaxText    // of a message: 8276, of the 10240 that a peer message may have
+	emptySize  = clearSize + plainSize + box.TagSize // of a message without a text: 82
+
+	clearSize  = headerSize + 8 + shareSize // what precedes the ciphertext
+	plainSize  = 8 + 1                      // acknowledged, kind
+	lengthSize = 2                          // of a text
+	minText    = 256                        // what the shortest text is padded to
+)
+
+// A message fits in a Relay.
+var _ [10240 - MaxMessage]byte
+
+// nonce is all zeros: each message has a key of its own.
+var nonce [12]byte
+
+// A Conversation is one end of an open conversation. It belongs to one goroutine, and the zero value is closed.
+type Conversation struct {
+	// immutable
+	run     ticket.Run
+	role    box.Direction // that of what this end sends
+	version byte
+	digits  string
+
+	live    bool
+	sending chain
+	opening chain
+	handed  uint64 // numbers up to this one have been handed out
+}
+
+// A chain gives the keys of one direction, each once.
+type chain struct {
+	key  [box.KeySize]byte
+	last uint64 // the number that had the last key
+}
+
+// next returns the key of the message after the last one.
+func (c *chain) next() [box.KeySize]byte { return box.Expand(&c.key, "sim/1 message", nil) }
+
+// step goes on to the key after that. There is no way back.
+func (c *chain) step() {
+	c.key = box.Expand(&c.key, "sim/1 step", nil)
+	c.last++
+}
+
+// converse makes one end's conversation out of the two shared secrets.
+func converse(run *ticket.Run, role box.Direction, version byte, k *[box.KeySize]byte, dh, kem []byte, h7 *[hashSize]byte) *Conversation {
+	secret := join(dh, kem)
+	defer clear(secret)
+	kab := box.HKDF(secret, k[:], "sim/1 conversation", h7)
+	defer clear(kab[:])
+	c := &Conversation{run: *run, role: role, version: version, live: true}
+	initiator, responder := &c.sending.key, &c.opening.key
+	if role == box.FromResponder {
+		initiator, responder = responder, initiator
+	}
+	*initiator = box.Expand(&kab, "sim/1 chain initiator", h7[:])
+	*responder = box.Expand(&kab, "sim/1 chain responder", h7[:])
+	return c
+}
+
+// Digits returns the twelve decimal digits, in four groups, that the two users compare: "123 456 789 012". They are the
+// same at both ends unless somebody put himself between them.
+func (c *Conversation) Digits() string { return c.digits }
+
+// CID returns the conversation's number.
+func (c *Conversation) CID() ticket.CID { return c.run.CID }
+
+// Peer returns the other user's name.
+func (c *Conversation) Peer() ticket.Name {
+	if c.role == box.FromInitiator {
+		return c.run.Responder
+	}
+	return c.run.Initiator
+}
+
+// Version returns the version that the responder chose.
+func (c *Conversation) Version() byte { return c.version }
+
+// Seal returns the next message and its number, which is 1 for the responder's first and 2 for the initiator's, since 1
+// was in Confirm. The kind is KindAck, KindText or KindBye; only a text has a text. The message acknowledges what has
+// been handed out. It is never sealed again: to repeat it is to send the same bytes.
+// It returns ErrClosed, ErrText, and ErrTurn for another kind.
+func (c *Conversation) Seal(kind Kind, text []byte) (number uint64, msg []byte, err error) {
+	if !c.live {
+		return 0, nil, ErrClosed
+	}
+	switch kind {
+	case KindText:
+		if !validText(text) {
+			return 0, nil, ErrText
+		}
+	case KindAck, KindBye:
+		if len(text) != 0 {
+			return 0, nil, ErrText
+		}
+	default:
+		return 0, nil, ErrTurn
+	}
+	msg = c.seal(kind, text)
+	return c.sending.last, msg, nil
+}
+
+func (c *Conversation) seal(kind Kind, text []byte) []byte {
+	size := plainSize
+	if kind == KindText {
+		size += lengthSize + padded(len(text))
+	}
+	plaintext := make([]byte, plainSize, size)
+	defer clear(plaintext[:size])
+	binary.BigEndian.PutUint64(plaintext, c.handed)
+	plaintext[8] = byte(kind)
+	if kind == KindText {
+		plaintext = binary.BigEndian.AppendUint16(plaintext, uint16(len(text)))
+		plaintext = append(plaintext, text...)
+		plaintext = plaintext[:size]
+	}
+
+	number := c.sending.last + 1
+	key := c.sending.next()
+	defer clear(key[:])
+	c.sending.step()
+	msg := header(TypeMessage, &c.run.CID, clearSize+size+box.TagSize)
+	msg = binary.BigEndian.AppendUint64(msg, number)
+	msg = msg[:clearSize] // the share, which is zero in version 1
+	return box.NewAEAD(key[:]).Seal(msg, nonce[:], plaintext, c.data(c.role, number))
+}
+
+// data is a message's associated data: cid ‖ direction ‖ number ‖ share.
+func (c *Conversation) data(from box.Direction, number uint64) []byte {
+	b := make([]byte, 0, ticket.CIDSize+1+8+shareSize)
+	b = append(b, c.run.CID[:]...)
+	b = append(b, byte(from))
+	b = binary.BigEndian.AppendUint64(b, number)
+	return b[:cap(b)]
+}
+
+// Received is what a message says.
+type Received struct {
+	Number       uint64
+	Kind         Kind
+	Text         []byte // of a KindText only: 1 to 8192 bytes of UTF-8, the caller's to keep
+	Acknowledged uint64 // everything that this end sent, up to this number, has arrived
+}
+
+// Open takes a message of the peer's. It returns ErrClosed, ErrMalformed, ErrOther, ErrLater, ErrEarlier, ErrOpen and
+// ErrViolation, and then the conversation is as before.
+func (c *Conversation) Open(msg []byte) (Received, error) {
+	if !c.live {
+		return Received{}, ErrClosed
+	}
+	if err := due(TypeMessage, c.run.CID, msg); err != nil {
+		return Received{}, err
+	}
+	number := binary.BigEndian.Uint64(msg[headerSize:])
+	switch next := c.opening.last + 1; {
+	case number > next:
+		return Received{}, ErrLater
+	case number < next:
+		return Received{}, ErrEarlier
+	}
+	if [shareSize]byte(msg[headerSize+8:clearSize]) != [shareSize]byte{} {
+		return Received{}, ErrViolation
+	}
+
+	from := 1 - c.role
+	key := c.opening.next()
+	defer clear(key[:])
+	plaintext, err := box.NewAEAD(key[:]).Open(nil, nonce[:], msg[clearSize:], c.data(from, number))
+	if err != nil {
+		return Received{}, ErrOpen
+	}
+	r, err := parsePlaintext(plaintext)
+	if err != nil {
+		clear(plaintext)
+		return Received{}, err
+	}
+	r.Number = number
+	opens := from == box.FromInitiator && number == 1
+	if r.Acknowledged > c.sending.last || (r.Kind == KindOpen) != opens {
+		clear(plaintext)
+		return Received{}, ErrViolation
+	}
+
+	c.opening.step()
+	if r.Kind != KindText && c.handed == number-1 {
+		c.handed = number // there is nothing to hand out
+	}
+	return r, nil
+}
+
+// parsePlaintext decodes what a message encrypts; the text shares its memory. The error is ErrViolation.
+func parsePlaintext(b []byte) (r Received, err error) {
+	if len(b) < plainSize {
+		return r, ErrViolation
+	}
+	r.Acknowledged = binary.BigEndian.Uint64(b)
+	r.Kind = Kind(b[8])
+	body := b[plainSize:]
+	switch r.Kind {
+	case KindAck, KindOpen, KindBye:
+		if len(body) != 0 {
+			return Received{}, ErrViolation
+		}
+		return r, nil
+	case KindText:
+	default:
+		return Received{}, ErrViolation
+	}
+	if len(body) < lengthSize {
+		return Received{}, ErrViolation
+	}
+	n := int(binary.BigEndian.Uint16(body))
+	body = body[lengthSize:]
+	if n > len(body) || padded(n) != len(body) || !zero(body[n:]) || !validText(body[:n]) {
+		return Received{}, ErrViolation
+	}
+	r.Text = body[:n:n]
+	return r, nil
+}
+
+// HandedOut says that everything up to the number has been handed to the user: that is what later messages acknowledge.
+// It never goes back, and never beyond what was opened.
+func (c *Conversation) HandedOut(number uint64) {
+	c.handed = max(c.handed, min(number, c.opening.last))
+}
+
+// Clear ends the conversation and forgets its keys. Its digits can still be read.
+func (c *Conversation) Clear() {
+	c.live = false
+	clear(c.sending.key[:])
+	clear(c.opening.key[:])
+}
+
+// validText reports whether a text may be sent: 1 to 8192 bytes of UTF-8.
+func validText(text []byte) bool {
+	return 1 <= len(text) && len(text) <= MaxText && utf8.Valid(text)
+}
+
+// padded returns what a text of n bytes is padded to: 256·2^i, the smallest that holds it.
+func padded(n int) int {
+	size := minText
+	for size < n {
+		size *= 2
+	}
+	return size
+}
+
+// messageSize reports whether a message can have this length: without a text, or with one of the padded sizes.
+func messageSize(n int) bool {
+	if n == emptySize {
+		return true
+	}
+	n -= emptySize + lengthSize
+	return minText <= n && n <= MaxText && padded(n) == n
+}
+
+func zero(b []byte) bool {
+	for _, x := range b {
+		if x != 0 {
+			return false
+		}
+	}
+	return true
+}
