@@ -1,0 +1,148 @@
+// Package record is one direction of a secure channel: AES-256-GCM records that are numbered from 0 under each key,
+// padded to one of six sizes, and rekeyed with HKDF-Expand. See docs/PROTOCOL.md, section 5.
+//
+// A Sealer and an Opener are owned by one goroutine each. Neither knows what a record holds.
+package record
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+)
+
+// Sizes in bytes.
+const (
+	KeySize      = 32
+	HeaderSize   = 2  // the length, which is the associated data
+	TagSize      = 16 // the AES-GCM tag
+	MinPlaintext = 512
+	MaxPlaintext = 16384
+	MaxSize      = HeaderSize + MaxPlaintext + TagSize // the largest record with its header
+)
+
+// MaxRecords is how many records a key may seal before the sender must step it.
+const MaxRecords = 1 << 20
+
+// ErrOpen is returned when a record has a length that no record has, or was not sealed as the next one under the current key.
+var ErrOpen = errors.New("record does not open")
+
+// PaddedSize returns the size of the plaintext that holds n bytes: the smallest of 512, 1024 … 16384. n is at most MaxPlaintext.
+func PaddedSize(n int) int {
+	size := MinPlaintext
+	for size < n {
+		size *= 2
+	}
+	return size
+}
+
+// ValidLength says whether n, a record's length field, is that of one of the six sizes.
+func ValidLength(n int) bool {
+	size := n - TagSize
+	return size >= MinPlaintext && size <= MaxPlaintext && size&(size-1) == 0
+}
+
+// half is what both directions share: a key and how many records it has seen.
+type half struct {
+	key    [KeySize]byte
+	aead   cipher.AEAD
+	number uint64
+	nonce  [12]byte
+}
+
+func (h *half) init(key [KeySize]byte) {
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		panic(err) // only for a key of another size
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		panic(err)
+	}
+	h.key, h.aead, h.number = key, aead, 0
+}
+
+// next returns the nonce of the next record: four zero bytes and its number.
+func (h *half) next() []byte {
+	binary.BigEndian.PutUint64(h.nonce[4:], h.number)
+	h.number++
+	return h.nonce[:]
+}
+
+// Rekey steps to the next key, Expand(key, "sim/1 rekey"), and forgets this one.
+func (h *half) Rekey() {
+	next, err := hkdf.Expand(sha256.New, h.key[:], "sim/1 rekey", KeySize)
+	if err != nil {
+		panic(err)
+	}
+	h.init([KeySize]byte(next))
+	clear(next)
+}
+
+// Clear forgets the key. Sealing or opening afterwards panics.
+func (h *half) Clear() {
+	clear(h.key[:])
+	h.aead = nil
+}
+
+// Sealer seals the records of one direction.
+type Sealer struct{ half }
+
+// NewSealer returns a Sealer at record 0 of a key.
+func NewSealer(key [KeySize]byte) *Sealer {
+	s := new(Sealer)
+	s.init(key)
+	return s
+}
+
+// Count returns how many records were sealed under the current key.
+func (s *Sealer) Count() uint64 { return s.number }
+
+// Seal appends to dst one record (header, ciphertext, tag) that holds frames, 1 to MaxPlaintext bytes, padded with zeros.
+// It panics after MaxRecords records under one key and on more frames than a record holds: both are the caller's mistake.
+func (s *Sealer) Seal(dst, frames []byte) []byte {
+	if s.number >= MaxRecords || len(frames) > MaxPlaintext {
+		panic("record: over the limit of a key or a record")
+	}
+	size := PaddedSize(len(frames))
+	start := len(dst)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(size+TagSize))
+	dst = append(dst, frames...)
+	for pad := size - len(frames); pad > 0; {
+		n := min(pad, len(zeros))
+		dst = append(dst, zeros[:n]...)
+		pad -= n
+	}
+	header, plaintext := dst[start:start+HeaderSize], dst[start+HeaderSize:]
+	return s.aead.Seal(dst[:start+HeaderSize], s.next(), plaintext, header)
+}
+
+var zeros [1024]byte
+
+// Opener opens the records of one direction.
+type Opener struct{ half }
+
+// NewOpener returns an Opener at record 0 of a key.
+func NewOpener(key [KeySize]byte) *Opener {
+	o := new(Opener)
+	o.init(key)
+	return o
+}
+
+// Open decrypts a record's ciphertext in place and returns its plaintext, padding included, which lives in ciphertext's memory.
+// After ErrOpen the connection is over: the Opener is at the same record as before, and the ciphertext is destroyed.
+func (o *Opener) Open(ciphertext []byte) ([]byte, error) {
+	if !ValidLength(len(ciphertext)) || o.number >= MaxRecords {
+		return nil, ErrOpen
+	}
+	var header [HeaderSize]byte
+	binary.BigEndian.PutUint16(header[:], uint16(len(ciphertext)))
+	plaintext, err := o.aead.Open(ciphertext[:0], o.next(), ciphertext, header[:])
+	if err != nil {
+		o.number--
+		return nil, ErrOpen
+	}
+	return plaintext, nil
+}
