@@ -185,8 +185,9 @@ func TestMallorySpendsTheWorkElsewhere(t *testing.T) {
 
 func TestNoPuzzle(t *testing.T) {
 	p, binding := at(0, 4)
-	if solution := solve(t, p, binding); *solution != [SolutionSize]byte{} {
-		t.Errorf("solution %x", solution)
+	stop := func() bool { t.Error("stop is asked, with nothing to be done"); return true }
+	if solution, ok := p.Solve(binding, stop); !ok || *solution != [SolutionSize]byte{} {
+		t.Errorf("solution %x (%v)", solution, ok)
 	}
 	for i := range SolutionSize {
 		var solution [SolutionSize]byte
@@ -211,10 +212,12 @@ func TestMalformed(t *testing.T) {
 			if want {
 				continue
 			}
-			if _, ok := p.Answer(binding, 0, nil); ok {
+			polls := 0
+			stop := func() bool { polls++; return true }
+			if _, ok := p.Answer(binding, 0, stop); ok || polls > 0 {
 				t.Errorf("count %d, bits %d: answered", count, bits)
 			}
-			if solution, ok := p.Solve(binding, nil); ok || solution != nil {
+			if solution, ok := p.Solve(binding, stop); ok || polls > 0 || solution != nil {
 				t.Errorf("count %d, bits %d: solved", count, bits)
 			}
 			// As easy as a hash can make it, were the bits wrapped around.
