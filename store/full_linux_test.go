@@ -1,0 +1,144 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func init() {
+	helpers["full"] = fullHelper
+	helpers["full from the start"] = fullFromTheStartHelper
+}
+
+// limitFiles lets no file of this process grow beyond size bytes, as a full
+// disk does.
+func limitFiles(size uint64) {
+	signal.Ignore(syscall.SIGXFSZ)
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		fail(err)
+	}
+	limit.Cur = min(size, limit.Max)
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		fail(err)
+	}
+}
+
+const noLimit = ^uint64(0)
+
+func fail(a ...any) {
+	fmt.Fprintln(os.Stderr, a...)
+	os.Exit(1)
+}
+
+// fullHelper adds accounts until the disk is full, and one more after it has
+// room again.
+func fullHelper(path string) {
+	s, err := Open(path, testOptions)
+	if err != nil {
+		fail(err)
+	}
+	limitFiles(40 << 10)
+	refused := ""
+	for i := range 1000 {
+		name := fmt.Sprintf("user%06d", i)
+		err := s.Add(name, account(name))
+		if err == nil {
+			fmt.Println(name)
+			continue
+		}
+		if !errors.Is(err, ErrNotSaved) || !strings.Contains(err.Error(), syscall.EFBIG.Error()) || !strings.Contains(err.Error(), path) {
+			fail("not ErrNotSaved with its cause:", err)
+		}
+		if _, ok, err := s.Account(name); ok || err != nil {
+			fail("what was refused is there", ok, err)
+		}
+		refused = name
+		break
+	}
+	if refused == "" {
+		fail("the disk never was full")
+	}
+	limitFiles(noLimit)
+	if err := s.Add(refused, account(refused)); err != nil {
+		fail("with room again:", err)
+	}
+	fmt.Println(refused)
+	// Not closed: the disk has it all already.
+}
+
+func TestDiskFull(t *testing.T) {
+	path := newPath(t)
+	id := mustOpen(t, path)
+	want := id.Identity()
+	id.Close()
+	out, err := helper(t, "full", path).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := mustOpen(t, path)
+	if s.Identity() != want {
+		t.Error("the identity changed")
+	}
+	names, err := s.Names()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(names, "\n") + "\n"; got != string(out) {
+		t.Errorf("acknowledged:\n%s\nthere:\n%s", out, got)
+	}
+	for _, name := range names {
+		if a, ok, err := s.Account(name); err != nil || !ok || a != account(name) {
+			t.Errorf("%s: %v, %v", name, ok, err)
+		}
+	}
+}
+
+// fullFromTheStartHelper makes databases on disks with room for nothing, for a
+// part of the head, and for the head alone.
+func fullFromTheStartHelper(dir string) {
+	page := uint64(os.Getpagesize())
+	for i, room := range []uint64{0, 100, 2*page + 100, 4 * page} {
+		path := filepath.Join(dir, fmt.Sprint(i))
+		limitFiles(room)
+		s, err := Open(path, testOptions)
+		if err == nil {
+			s.Close()
+			fail("made in", room, "bytes")
+		}
+		if !errors.Is(err, ErrNotSaved) || !strings.Contains(err.Error(), syscall.EFBIG.Error()) {
+			fail("not ErrNotSaved with its cause:", err)
+		}
+		limitFiles(noLimit)
+		s, err = Open(path, testOptions)
+		if room == 0 || room == 4*page {
+			if err != nil {
+				fail("with room again:", err)
+			}
+			s.Close()
+		} else if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "delete it") {
+			fail("part of a head:", err)
+		}
+	}
+}
+
+func TestDiskFullFromTheStart(t *testing.T) {
+	if err := helper(t, "full from the start", t.TempDir()).Run(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFIFOIsNotOurs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sim.db")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(path, testOptions) // must not wait for a writer
+	wantError(t, err, ErrNotOurs, path)
+}
