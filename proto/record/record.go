@@ -50,6 +50,7 @@ type half struct {
 	aead   cipher.AEAD
 	number uint64
 	nonce  [12]byte
+	header [HeaderSize]byte // here and not on Open's stack, where it would be an allocation
 }
 
 func (h *half) init(key [KeySize]byte) {
@@ -71,8 +72,11 @@ func (h *half) next() []byte {
 	return h.nonce[:]
 }
 
-// Rekey steps to the next key, Expand(key, "sim/1 rekey"), and forgets this one.
+// Rekey steps to the next key, Expand(key, "sim/1 rekey"), and forgets this one. It panics after Clear: the key that follows zeros is nobody's secret.
 func (h *half) Rekey() {
+	if h.aead == nil {
+		panic("record: rekey after clear")
+	}
 	next, err := hkdf.Expand(sha256.New, h.key[:], "sim/1 rekey", KeySize)
 	if err != nil {
 		panic(err)
@@ -81,7 +85,7 @@ func (h *half) Rekey() {
 	clear(next)
 }
 
-// Clear forgets the key. Sealing or opening afterwards panics.
+// Clear forgets the key. Sealing, opening or a rekey afterwards panics.
 func (h *half) Clear() {
 	clear(h.key[:])
 	h.aead = nil
@@ -101,10 +105,10 @@ func NewSealer(key [KeySize]byte) *Sealer {
 func (s *Sealer) Count() uint64 { return s.number }
 
 // Seal appends to dst one record (header, ciphertext, tag) that holds frames, 1 to MaxPlaintext bytes, padded with zeros.
-// It panics after MaxRecords records under one key and on more frames than a record holds: both are the caller's mistake.
+// It panics after MaxRecords records under one key, on no frames and on more than a record holds: all are the caller's mistakes.
 func (s *Sealer) Seal(dst, frames []byte) []byte {
-	if s.number >= MaxRecords || len(frames) > MaxPlaintext {
-		panic("record: over the limit of a key or a record")
+	if s.number >= MaxRecords || len(frames) == 0 || len(frames) > MaxPlaintext {
+		panic("record: not within the limits of a key and a record")
 	}
 	size := PaddedSize(len(frames))
 	start := len(dst)
@@ -137,9 +141,8 @@ func (o *Opener) Open(ciphertext []byte) ([]byte, error) {
 	if !ValidLength(len(ciphertext)) || o.number >= MaxRecords {
 		return nil, ErrOpen
 	}
-	var header [HeaderSize]byte
-	binary.BigEndian.PutUint16(header[:], uint16(len(ciphertext)))
-	plaintext, err := o.aead.Open(ciphertext[:0], o.next(), ciphertext, header[:])
+	binary.BigEndian.PutUint16(o.header[:], uint16(len(ciphertext)))
+	plaintext, err := o.aead.Open(ciphertext[:0], o.next(), ciphertext, o.header[:])
 	if err != nil {
 		o.number--
 		return nil, ErrOpen
