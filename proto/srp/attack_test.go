@@ -97,6 +97,12 @@ func TestDamagedVerifier(t *testing.T) {
 		if _, err := Answer((*[Size]byte)(v), (*[Size]byte)(cases[0].A)); err != ErrVerifier {
 			t.Errorf("v = %s: %v, want ErrVerifier", name, err)
 		}
+		if err := CheckVerifier((*[Size]byte)(v)); err != ErrVerifier {
+			t.Errorf("CheckVerifier of %s: %v, want ErrVerifier", name, err)
+		}
+	}
+	if err := CheckVerifier((*[Size]byte)(cases[0].v)); err != nil {
+		t.Errorf("CheckVerifier of a good one: %v", err)
 	}
 }
 
