@@ -62,3 +62,6 @@ func (d *Directory) verifier(name Name) (v *[srp.Size]byte, exists int, err erro
 	clear(stored[:])
 	return v, exists, nil
 }
+
+// CheckVerifier returns an error for what can't be an account's verifier (256 bytes): one to which no password belongs, or every one.
+func CheckVerifier(verifier *[srp.Size]byte) error { return srp.CheckVerifier(verifier) }

@@ -11,6 +11,15 @@ import (
 // RekeyEvery is how long a sender uses one record key at most; record.MaxRecords is how often.
 const RekeyEvery = time.Hour
 
+// Sizes of records on the wire in bytes.
+const (
+	RecordHeaderSize = record.HeaderSize                   // the length
+	MaxRecord        = record.MaxPlaintext + record.TagSize // the largest length
+)
+
+// ValidRecord says whether n can be a record's length: one of the six. To ask before reading on is what bounds a reader's memory.
+func ValidRecord(n int) bool { return record.ValidLength(n) }
+
 // Session is what both ends hold after Welcome. Send and Receive are owned by one goroutine each.
 type Session struct {
 	Name       Name
