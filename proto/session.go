@@ -13,7 +13,7 @@ const RekeyEvery = time.Hour
 
 // Sizes of records on the wire in bytes.
 const (
-	RecordHeaderSize = record.HeaderSize                   // the length
+	RecordHeaderSize = record.HeaderSize                    // the length
 	MaxRecord        = record.MaxPlaintext + record.TagSize // the largest length
 )
 
