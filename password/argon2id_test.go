@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"math"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -83,8 +84,13 @@ func TestParamsCheck(t *testing.T) {
 		{"most passes", Params{math.MaxUint32, 64 * mib, 4}, false},
 		{"17 lanes", Params{3, 64 * mib, 17}, false},
 	} {
-		if err := c.p.Check(); (err == nil) != c.ok {
+		err := c.p.Check()
+		if (err == nil) != c.ok {
 			t.Errorf("%s: %v", c.name, err)
+		}
+		zero := c.p.Time == 0 || c.p.Memory == 0 || c.p.Threads == 0
+		if err != nil && strings.Contains(err.Error(), "zero") != zero {
+			t.Errorf("%s: the wrong reason: %v", c.name, err)
 		}
 	}
 }

@@ -173,6 +173,22 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
+// The length is looked at before anything else is: an endless line costs nothing.
+func TestPrepareSaysTheRightThing(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                              "too short",
+		"123456789":                     "has 9 bytes",
+		strings.Repeat("x", 257):        "too long",
+		strings.Repeat("\xff", 257):     "UTF-8",
+		strings.Repeat("\xff", 100_000): "too long",
+		"correct\thorse":                "a tab",
+	} {
+		if _, err := Prepare([]byte(in)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.16q: %v, want %q", in, err, want)
+		}
+	}
+}
+
 func TestPrepareReturnsACopy(t *testing.T) {
 	in := []byte("correct horse")
 	out, err := Prepare(in)
