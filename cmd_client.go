@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"sim/client"
+	"sim/proto"
+)
+
+const clientHelp = `Connects to a server and takes commands: typed on a terminal, piped, or from a file. The command help lists them.
+
+Piped, the first two lines are a user name and a password; with --user the first is the password; with --user and --password-file it is
+already a command.
+
+Exit codes: 0 well, 1 a command failed, 2 usage, 3 the log-in was refused, 4 the server was not reached or was lost, 5 it was reached and
+gave no proof of its key, 6 a newer log-in took over, 7 an outcome is unknown, 130 interrupted.`
+
+func clientCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "client",
+		Usage:       "log in and talk",
+		Description: clientHelp,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "server", Usage: "the server's `ADDRESS`, sim://KEY@HOST:PORT as it prints it (default: $SIM_SERVER, or what was built in)"},
+			&cli.StringFlag{Name: "user", Usage: "log in as `NAME`"},
+			&cli.StringFlag{Name: "password-file", Usage: "take the password from the first line of `FILE` (- is standard input); needs --user"},
+			&cli.BoolFlag{Name: "no-color", Usage: "no colours (also when NO_COLOR is set)"},
+		},
+		Action: runClient,
+	}
+}
+
+func runClient(c *cli.Context) error {
+	if err := noMoreArguments(c, 0, ""); err != nil {
+		return err
+	}
+	config := client.Config{
+		User: c.String("user"), PasswordFile: c.String("password-file"),
+		In: c.App.Reader, Out: c.App.Writer, Err: c.App.ErrWriter,
+		NoColor: c.Bool("no-color") || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb",
+	}
+	var err error
+	if config.Server, err = serverAddress(c.String("server"), os.Getenv("SIM_SERVER"), server); err != nil {
+		return err
+	}
+	if c.IsSet("user") {
+		name, err := proto.ParseName(config.User)
+		if err != nil {
+			return usagef("--user: %w", err)
+		}
+		config.User = name.String()
+	}
+	if config.PasswordFile != "" && config.User == "" {
+		return usagef("--password-file needs --user NAME")
+	}
+	if code := clientOn(c.Context, config, c.App.Reader, c.App.Writer); code != 0 {
+		return codeError(code)
+	}
+	return nil
+}
+
+// clientOn runs the client on the streams it has, and on the terminal if that is what both are. A client whose output alone goes
+// elsewhere asks for passwords on the terminal; where the input is piped, they are lines of it.
+func clientOn(ctx context.Context, config client.Config, in io.Reader, out io.Writer) int {
+	stdin, stdout := terminalOf(in), terminalOf(out)
+	if stdin == nil {
+		return client.Run(ctx, config)
+	}
+	config.AskPassword = func(prompt string) ([]byte, error) { return askPassword(ctx, prompt) }
+	if stdout == nil {
+		return client.Run(ctx, config)
+	}
+	terminal, restore, err := rawTerminal(stdin, stdout)
+	if err != nil {
+		return client.Run(ctx, config) // line by line will do
+	}
+	defer restore()
+	config.Terminal = terminal
+	return client.Run(ctx, config)
+}
+
+// serverAddress returns the first of the candidates that is set: flag, environment, built in.
+func serverAddress(candidates ...string) (proto.Address, error) {
+	for _, s := range candidates {
+		if s == "" {
+			continue
+		}
+		address, err := proto.ParseAddress(s)
+		if err == nil {
+			_, err = port(address.Host, 1)
+		}
+		if err != nil {
+			return proto.Address{}, usageError{err}
+		}
+		return address, nil
+	}
+	return proto.Address{}, usagef("which server? give --server ADDRESS or set SIM_SERVER; `sim server` prints the address, sim://KEY@HOST:PORT")
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"sim/password"
+	simserver "sim/server" // main has a variable called server
+	"sim/store"
+)
+
+const serverHelp = `Serves until SIGINT or SIGTERM. It needs no set-up: the first start makes the database with the server's key.
+
+When it listens, it prints the address that clients use to standard output, one a line: sim://KEY@HOST:PORT.
+Everything else goes to standard error.
+
+Exit codes: 0 stopped, 1 it could not start or go on, 2 usage.`
+
+func dbFlag() cli.Flag {
+	return &cli.StringFlag{Name: "db", Value: "sim.db", Usage: "the database `FILE`"}
+}
+
+func adminFlag() cli.Flag {
+	return &cli.StringFlag{Name: "admin", Usage: "`PATH` of the socket for commands like adduser (default: the database's, and .sock)"}
+}
+
+func serverCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "server",
+		Usage:       "serve",
+		Description: serverHelp,
+		Flags: []cli.Flag{
+			dbFlag(),
+			&cli.StringFlag{Name: "listen", Value: ":7465", Usage: "`HOST:PORT` to listen on; port 0 takes a free one"},
+			&cli.StringFlag{Name: "public", Usage: "`HOST:PORT` under which clients reach this server"},
+			adminFlag(),
+			&cli.IntFlag{Name: "max-conns", Usage: "at most `N` connections (default: the server's own limit)"},
+			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
+			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
+		},
+		Action: runServer,
+	}
+}
+
+func runServer(c *cli.Context) error {
+	if err := noMoreArguments(c, 0, ""); err != nil {
+		return err
+	}
+	log, err := newLog(c.App.ErrWriter, c.String("log-level"), c.String("log-format"))
+	if err != nil {
+		return err
+	}
+	config := simserver.Config{
+		Listen: c.String("listen"), Public: c.String("public"), Admin: c.String("admin"),
+		MaxConns: c.Int("max-conns"), Log: log,
+	}
+	if _, err := port(config.Listen, 0); err != nil {
+		return usagef("--listen %w", err)
+	}
+	if config.Public != "" {
+		if host, err := port(config.Public, 1); err != nil {
+			return usagef("--public %w", err)
+		} else if host == "" {
+			return usagef("--public %q has no host", config.Public)
+		}
+	}
+	if c.IsSet("max-conns") && config.MaxConns < 1 {
+		return usagef("--max-conns is at least 1")
+	}
+
+	db := c.String("db")
+	config.Store, err = openStore(db)
+	if err != nil {
+		return err
+	}
+	defer config.Store.Close()
+	if config.Store.Exposed() {
+		log.Warn("others than you can read the database: chmod 600 it", "db", db)
+	}
+	if config.Admin == "" {
+		config.Admin = simserver.AdminPath(db)
+	}
+	s, err := simserver.New(config)
+	if err != nil {
+		return err
+	}
+	addresses := s.Addresses()
+	for _, address := range addresses {
+		fmt.Fprintln(c.App.Writer, address)
+	}
+	if config.Public == "" && len(addresses) > 1 {
+		fmt.Fprintln(c.App.ErrWriter, "sim: one line for each address of this machine; --public HOST:PORT prints the one that your users reach")
+	}
+	return s.Serve(c.Context)
+}
+
+// openStore opens the database, or makes it with today's costs of a guess.
+func openStore(path string) (*store.Store, error) {
+	d := password.Default
+	return store.Open(path, store.Options{ArgonTime: d.Time, ArgonMemory: d.Memory, ArgonThreads: d.Threads})
+}
+
+// port checks HOST:PORT and returns the host.
+func port(address string, least int) (host string, err error) {
+	host, p, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", fmt.Errorf("%q is not HOST:PORT (an IPv6 address stands in brackets)", address)
+	}
+	if n, err := strconv.ParseUint(p, 10, 16); err != nil || int(n) < least {
+		return "", fmt.Errorf("%q has no port from %d to 65535", address, least)
+	}
+	return host, nil
+}
+
+func newLog(w io.Writer, level, format string) (*slog.Logger, error) {
+	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	l, ok := levels[level]
+	if !ok {
+		return nil, usagef("--log-level is debug, info, warn or error, not %q", level)
+	}
+	options := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return nil, usagef("--log-format is text or json, not %q", format)
+}

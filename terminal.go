@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"sim/client"
+)
+
+// errNoTerminal is returned when there is no terminal to ask a person on.
+var errNoTerminal = errors.New("there is no terminal to ask for the password on: use --password-file FILE, or --password-file - for a line of standard input")
+
+// terminalOf returns the file behind a stream if it is a terminal, and nil otherwise.
+func terminalOf(stream any) *os.File {
+	if f, ok := stream.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return f
+	}
+	return nil
+}
+
+// askPassword prints prompt on the controlling terminal, whatever the standard streams are, and reads a line there without echo.
+// The terminal is as it was when askPassword returns, also when ctx ends first. It returns errNoTerminal if there is none.
+func askPassword(ctx context.Context, prompt string) ([]byte, error) {
+	in, out, err := openTerminal()
+	if err != nil {
+		return nil, errNoTerminal
+	}
+	defer out.Close()
+	fd := int(in.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		in.Close()
+		return nil, errNoTerminal
+	}
+	type answer struct {
+		line []byte
+		err  error
+	}
+	answers := make(chan answer, 1)
+	fmt.Fprint(out, prompt)
+	go func() {
+		defer in.Close()
+		line, err := term.ReadPassword(fd)
+		answers <- answer{line, err}
+	}()
+	select {
+	case a := <-answers:
+		fmt.Fprintln(out)
+		if errors.Is(a.err, io.EOF) {
+			return nil, errors.New("no password was typed")
+		}
+		return a.line, a.err
+	case <-ctx.Done():
+		// The read can't be called back, but the program is about to end.
+		term.Restore(fd, before)
+		fmt.Fprintln(out)
+		return nil, ctx.Err()
+	}
+}
+
+// rawTerminal puts the terminal behind stdin and stdout into raw mode for the client. restore undoes it and may be called twice.
+// Until then no signal that can be caught ends the program: the first one ends main's context, further ones are ignored.
+func rawTerminal(stdin, stdout *os.File) (t *client.Terminal, restore func(), err error) {
+	width, height, err := term.GetSize(int(stdout.Fd()))
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the size of the terminal: %w", err)
+	}
+	before, err := term.MakeRaw(int(stdin.Fd()))
+	if err != nil {
+		return nil, nil, fmt.Errorf("set the terminal up: %w", err)
+	}
+	ignored := make(chan os.Signal, 1)
+	signal.Notify(ignored, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	resize, stopResize := watchSize(stdout)
+	t = &client.Terminal{
+		ReadWriter: struct {
+			io.Reader
+			io.Writer
+		}{stdin, stdout},
+		Width: width, Height: height, Resize: resize,
+	}
+	return t, func() {
+		stopResize()
+		term.Restore(int(stdin.Fd()), before)
+		signal.Stop(ignored)
+	}, nil
+}

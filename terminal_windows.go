@@ -1,0 +1,23 @@
+package main
+
+import "os"
+
+// openTerminal opens the console.
+func openTerminal() (in, out *os.File, err error) {
+	in, err = os.OpenFile("CONIN$", os.O_RDWR, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	out, err = os.OpenFile("CONOUT$", os.O_RDWR, 0)
+	if err != nil {
+		in.Close()
+		return nil, nil, err
+	}
+	return in, out, nil
+}
+
+// watchSize does nothing: the console tells no program of its size.
+func watchSize(*os.File) (sizes <-chan [2]int, stop func()) { return nil, func() {} }
+
+// exposed can't be told from a file's mode here.
+func exposed(os.FileInfo) bool { return false }
