@@ -609,6 +609,8 @@ func TestDamagedValues(t *testing.T) {
 			// It was found by looking, and not by bbolt's panic.
 			if _, err := Open(path, testOptions); strings.Contains(err.Error(), "pages") {
 				t.Errorf("not what is wrong: %v", err)
+			} else if name == "no account bucket" && !strings.Contains(err.Error(), "the accounts are missing") {
+				t.Errorf("not what is wrong: %v", err)
 			}
 		})
 	}
