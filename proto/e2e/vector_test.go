@@ -1,0 +1,170 @@
+package e2e
+
+import (
+	"bytes"
+	"crypto/ecdh"
+	"crypto/mlkem"
+	"crypto/mlkem/mlkemtest"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"sim/proto/ticket"
+)
+
+// hexBytes is a JSON string of hexadecimal digits.
+type hexBytes []byte
+
+func (b *hexBytes) UnmarshalText(text []byte) (err error) {
+	*b, err = hex.DecodeString(string(text))
+	return err
+}
+
+// draws is what crypto/rand gives until the test ends: these bytes, one after the other, and then no more.
+func draws(t *testing.T) func(next ...hexBytes) {
+	var queue bytes.Buffer
+	was := rand.Reader
+	rand.Reader = &queue
+	t.Cleanup(func() { rand.Reader = was })
+	return func(next ...hexBytes) {
+		if queue.Len() != 0 {
+			t.Fatalf("%d random bytes were not drawn", queue.Len())
+		}
+		for _, b := range next {
+			queue.Write(b)
+		}
+	}
+}
+
+// A whole conversation from fixed keys and random bytes. testdata/opening.json was made from docs/PROTOCOL.md alone, by a
+// program in another language with other libraries.
+func TestGoldenConversation(t *testing.T) {
+	var v struct {
+		Initiator, Responder        string
+		Versions, SpokenByResponder hexBytes
+		Given                       struct {
+			CID, NonceKey, IntroKey, TicketKey                                   hexBytes
+			NB, N1, N2, N3, R, K                                                 hexBytes
+			X, Y, Seed, M                                                        hexBytes
+			NonceSalt, TicketSalt, IntroSalt, OfferSalt, AcceptSalt, ConfirmSalt hexBytes
+		}
+		Want, Nonce, Intro, IntroBox, Offer, Accept, Confirm hexBytes
+		Digits                                               string
+		Messages                                             []struct {
+			From         string
+			Acknowledged uint64
+			Kind         Kind
+			Text         string
+			Message      hexBytes
+		}
+	}
+	data, err := os.ReadFile(filepath.Join("testdata", "opening.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &v); err != nil {
+		t.Fatal(err)
+	}
+	same := func(what string, got, want []byte) {
+		t.Helper()
+		if !bytes.Equal(got, want) {
+			t.Fatalf("%s:\n got %x\nwant %x", what, got, want)
+		}
+	}
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := v.Given
+	private := func(b []byte) func() *ecdh.PrivateKey {
+		key, err := ecdh.X25519().NewPrivateKey(b)
+		check(err)
+		return func() *ecdh.PrivateKey { return key }
+	}
+	forA := &fresh{
+		x25519: private(g.X),
+		encapsulate: func(ek *mlkem.EncapsulationKey768) (secret, ciphertext []byte) {
+			secret, ciphertext, err := mlkemtest.Encapsulate768(ek, g.M)
+			check(err)
+			return secret, ciphertext
+		},
+	}
+	forB := &fresh{
+		x25519: private(g.Y),
+		kem: func() *mlkem.DecapsulationKey768 {
+			key, err := mlkem.NewDecapsulationKey768(g.Seed)
+			check(err)
+			return key
+		},
+	}
+	from, to := name(v.Initiator), name(v.Responder)
+	nonceKey, introKey, ticketKey := [32]byte(g.NonceKey), [32]byte(g.IntroKey), [32]byte(g.TicketKey)
+	draw := draws(t)
+
+	draw(g.CID)
+	a, want, err := start(from, to, v.Versions, forA)
+	check(err)
+	same("Want", want, v.Want)
+
+	draw(g.NB, g.NonceSalt)
+	b, nonce, err := answer(to, from, want, v.SpokenByResponder, &nonceKey, forB)
+	check(err)
+	same("Nonce", nonce, v.Nonce)
+
+	draw(g.N1)
+	intro, err := a.Nonce(nonce)
+	check(err)
+	same("Intro", intro.Append(nil), v.Intro)
+
+	draw(g.K, g.TicketSalt, g.IntroSalt)
+	sealed, err := ticket.Issue(from, intro, &introKey, &ticket.Keys{Nonce: nonceKey, Ticket: ticketKey})
+	check(err)
+	same("intro box", sealed[:], v.IntroBox)
+
+	draw(g.N2, g.R, g.OfferSalt)
+	offer, err := a.Ticket(sealed[:], &introKey)
+	check(err)
+	same("Offer", offer, v.Offer)
+
+	draw(g.N3, g.AcceptSalt)
+	accept, err := b.Offer(offer, from, &ticketKey)
+	check(err)
+	same("Accept", accept, v.Accept)
+
+	draw(g.ConfirmSalt)
+	confirm, ca, err := a.Accept(accept)
+	check(err)
+	same("Confirm", confirm, v.Confirm)
+
+	draw()
+	cb, err := b.Confirm(confirm)
+	check(err)
+	if ca.Digits() != v.Digits || cb.Digits() != v.Digits {
+		t.Errorf("digits are %q and %q, want %q", ca.Digits(), cb.Digits(), v.Digits)
+	}
+
+	if len(v.Messages) == 0 {
+		t.Fatal("no messages")
+	}
+	for i, m := range v.Messages {
+		from, to := ca, cb
+		if m.From == v.Responder {
+			from, to = cb, ca
+		}
+		from.HandedOut(m.Acknowledged)
+		_, msg, err := from.Seal(m.Kind, []byte(m.Text))
+		check(err)
+		same("message", msg, m.Message)
+		r, err := to.Open(m.Message)
+		check(err)
+		if r.Kind != m.Kind || string(r.Text) != m.Text || r.Acknowledged != m.Acknowledged {
+			t.Errorf("message %d: %+v", i, r)
+		}
+	}
+	draw()
+}
