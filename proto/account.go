@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
+	"errors"
 
 	"sim/proto/srp"
 )
@@ -61,6 +62,19 @@ func (d *Directory) verifier(name Name) (v *[srp.Size]byte, exists int, err erro
 	clear(uniform)
 	clear(stored[:])
 	return v, exists, nil
+}
+
+// answer is SRP's answer to A with a verifier, which it clears. A verifier out of range is a fault of ours, anything else the peer's.
+func answer(verifier, a *[srp.Size]byte) (*srp.ServerStart, error) {
+	start, err := srp.Answer(verifier, a)
+	clear(verifier[:])
+	if errors.Is(err, srp.ErrVerifier) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, peerErrorf("SRP: %v", err)
+	}
+	return start, nil
 }
 
 // CheckVerifier returns an error for what can't be an account's verifier (256 bytes): one to which no password belongs, or every one.

@@ -6,6 +6,7 @@ import (
 	"crypto/mlkem"
 	"crypto/rand"
 	"crypto/sha256"
+	"slices"
 	"time"
 
 	"sim/proto/box"
@@ -119,7 +120,7 @@ func (c *LoginClient) take(state clientState, typ byte, length int, body []byte)
 		return &BusyError{uint16(body[1])<<8 | uint16(body[2])}
 	case body[0] == msgRefusal:
 		if versions, rest, err := ticket.ParseVersions(body[1:]); err == nil && len(rest) == 0 {
-			return &VersionError{versions}
+			return &VersionError{slices.Clone(versions)}
 		}
 	}
 	return peerErrorf("a message of type %#x and %d bytes", body[0], len(body))
@@ -227,11 +228,11 @@ func (c *LoginClient) Salt(body []byte) (*Task, error) {
 
 // Proof takes the account puzzle's solution and T, Argon2id's 32 bytes, which it clears, and returns message 5.
 func (c *LoginClient) Proof(now time.Time, solution *[puzzle.SolutionSize]byte, t *[32]byte) ([]byte, error) {
+	defer clear(t[:])
 	if c.state != clientDerives {
 		return nil, c.fail(peerErrorf("a step out of turn"))
 	}
 	s, err := c.srp.Finish(c.name.String(), &c.salt, t, &c.b)
-	clear(t[:])
 	if err != nil {
 		return nil, c.fail(peerErrorf("SRP: %v", err))
 	}

@@ -29,6 +29,7 @@ type LoginConfig struct {
 type LoginServer struct {
 	config   *LoginConfig
 	state    serverState
+	greeted  bool // a right mac1 has come
 	deadline time.Time
 
 	epoch     *Epoch
@@ -80,7 +81,7 @@ func NewLoginServer(config *LoginConfig, now time.Time) *LoginServer {
 func (l *LoginServer) Deadline() time.Time { return l.deadline }
 
 // Greeted says whether a right mac1 has come: from then on a fault closes the connection at once.
-func (l *LoginServer) Greeted() bool { return l.state != serverAwaitsHello }
+func (l *LoginServer) Greeted() bool { return l.greeted }
 
 // Admits says whether a body of n bytes can be the message that is due. If it can't, the login has failed: ErrSilence or a *PeerError.
 func (l *LoginServer) Admits(n int) error {
@@ -92,7 +93,8 @@ func (l *LoginServer) Admits(n int) error {
 }
 
 // Handle takes one body. It returns what to write (with lengths), a Session when the login is done, and an error when it has failed.
-// With ErrRefused there is something to write all the same, before the connection is closed.
+// Two errors come with something to write all the same, before the connection is closed: ErrRefused, and the one for versions that we
+// don't speak, a *PeerError.
 func (l *LoginServer) Handle(now time.Time, body []byte) (out []byte, done *Session, err error) {
 	if err := l.Admits(len(body)); err != nil {
 		return nil, nil, err
@@ -110,7 +112,7 @@ func (l *LoginServer) Handle(now time.Time, body []byte) (out []byte, done *Sess
 
 // fault ends the login and says how: with silence before a right mac1.
 func (l *LoginServer) fault(err error) error {
-	if l.state == serverAwaitsHello {
+	if !l.greeted {
 		err = ErrSilence
 	}
 	l.Clear()
@@ -137,8 +139,8 @@ func (l *LoginServer) takeHello(now time.Time, body []byte) ([]byte, *Session, e
 	if err != nil || len(rest) != 32 {
 		return nil, nil, ErrSilence
 	}
+	l.greeted = true
 	if !slices.Contains(versions, Version) {
-		l.state = serverDone // greeted: what follows is no silence
 		return appendBody(nil, []byte{msgRefusal, 1, Version}), nil, peerErrorf("versions %v", versions)
 	}
 	p := puzzle.Puzzle{Count: puzzle.Count, Bits: l.config.PuzzleBits}
@@ -211,10 +213,8 @@ func (l *LoginServer) takeLogin(now time.Time, body []byte) ([]byte, *Session, e
 	}
 	l.exists = exists
 	l.salt = l.config.Directory.Salt(name)
-	l.srp, err = srp.Answer(verifier, &l.a)
-	clear(verifier[:])
-	if err != nil {
-		return nil, nil, peerErrorf("SRP: %v", err)
+	if l.srp, err = answer(verifier, &l.a); err != nil {
+		return nil, nil, err
 	}
 	l.puzzle = puzzle.Puzzle{Count: puzzle.Count, Bits: l.config.AccountPuzzleBits}
 	rand.Read(l.puzzle.Seed[:])

@@ -64,17 +64,17 @@ func ParsePasswordSalt(body []byte) (salt [32]byte, params Argon2) {
 
 // Set takes a PasswordSalt body and Argon2id of the old and the new password, 32 bytes each, which it clears, and appends PasswordSet.
 func (p *PasswordClient) Set(b, body []byte, old, fresh *[32]byte) ([]byte, error) {
+	defer clear(old[:])
+	defer clear(fresh[:])
 	salt, _ := ParsePasswordSalt(body)
 	B := [srp.Size]byte(body[32+argon2Size:])
 	s, err := p.srp.Finish(p.name.String(), &salt, old, &B)
-	clear(old[:])
 	if err != nil {
 		return nil, peerErrorf("SRP: %v", err)
 	}
 	state := passwordState(&p.session, p.name, p.begin, body, s)
 	defer state.Clear()
 	verifier := srp.Verifier(p.name.String(), &salt, fresh)
-	clear(fresh[:])
 	key, h := state.Derive("sim/1 password key"), state.Hash()
 	sealed := box.Seal(&key, "sim/1 box password", box.FromClient, &h, verifier[:])
 	clear(key[:])
@@ -89,7 +89,7 @@ func (p *PasswordClient) Set(b, body []byte, old, fresh *[32]byte) ([]byte, erro
 // Done takes a Done body: nil when the password was changed and the server proved the old one too, ErrRefused when the old one was wrong.
 func (p *PasswordClient) Done(body []byte) error {
 	switch {
-	case p.m2 != nil && body[0] == DoneChanged && hmac.Equal(p.m2, body[1:]):
+	case body[0] == DoneChanged && hmac.Equal(p.m2, body[1:]):
 		return nil
 	case body[0] == DoneRefused && [32]byte(body[1:]) == [32]byte{}:
 		return ErrRefused
@@ -116,10 +116,9 @@ func AnswerPasswordBegin(b []byte, d *Directory, s *Session, body []byte) (*Pass
 	if err != nil {
 		return nil, nil, err
 	}
-	start, err := srp.Answer(verifier, (*[srp.Size]byte)(body))
-	clear(verifier[:])
+	start, err := answer(verifier, (*[srp.Size]byte)(body))
 	if err != nil {
-		return nil, nil, peerErrorf("SRP: %v", err)
+		return nil, nil, err
 	}
 	salt, B := d.Salt(s.Name), start.B()
 	b = appendHeader(b, TypePasswordSalt, 32+argon2Size+srp.Size)
