@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sim/proto"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +18,6 @@ import (
 const (
 	maxText = 8192         // bytes of a message
 	maxLine = maxText + 64 // bytes of a line, its end not counted
-	maxName = 32           // bytes of a username
 	maxRecv = 1_000_000    // messages one recv waits for
 )
 
@@ -91,7 +91,6 @@ var (
 	errTooFewWords  = errors.New("something is missing")
 	errTooManyWords = errors.New("there is too much on the line")
 	errSpaces       = errors.New("the words are one space apart")
-	errName         = fmt.Errorf("a username is 1 to %d of a-z 0-9 . _ - and starts with a letter or digit", maxName)
 	errNoText       = errors.New("the message is missing")
 	errTextTooLong  = fmt.Errorf("a message has at most %d bytes", maxText)
 	errCount        = fmt.Errorf("the count comes first and is a number from 1 to %d", maxRecv)
@@ -155,10 +154,11 @@ func parseWords(v verb, rest string) (command, error) {
 	}
 	c := command{verb: v}
 	for i, to := range []*string{&c.name, &c.name2}[:len(words)] {
-		var err error
-		if *to, err = parseName(words[i]); err != nil {
-			return command{}, errName
+		name, err := proto.ParseName(words[i])
+		if err != nil {
+			return command{}, err
 		}
+		*to = name.String()
 	}
 	return c, nil
 }
@@ -171,16 +171,16 @@ func parseSend(rest string) (command, error) {
 	if to == "" {
 		return command{}, errSpaces
 	}
-	name, err := parseName(to)
+	name, err := proto.ParseName(to)
 	switch {
 	case err != nil:
-		return command{}, errName
+		return command{}, err
 	case text == "":
 		return command{}, errNoText
 	case len(text) > maxText:
 		return command{}, errTextTooLong
 	}
-	return command{verb: verbSend, name: name, text: text}, nil
+	return command{verb: verbSend, name: name.String(), text: text}, nil
 }
 
 func parseRecv(words []string) (command, error) {
@@ -205,26 +205,6 @@ func parseRecv(words []string) (command, error) {
 	default:
 		return command{}, errCount
 	}
-}
-
-// parseName folds a username to lower case and checks it. Every prefix of a
-// username but the empty one is a username too, so list's prefix is one.
-func parseName(s string) (string, error) {
-	if len(s) < 1 || len(s) > maxName {
-		return "", errName
-	}
-	b := []byte(s)
-	for i, c := range b {
-		switch {
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-		case 'A' <= c && c <= 'Z':
-			b[i] = c + 'a' - 'A' // ASCII alone: strings.ToLower folds U+212A to k
-		case i > 0 && (c == '.' || c == '_' || c == '-'):
-		default:
-			return "", errName
-		}
-	}
-	return string(b), nil
 }
 
 // A lineReader cuts a stream into lines. It holds one line at most, whatever

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"sim/proto"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -14,7 +15,7 @@ import (
 )
 
 func TestParseCommand(t *testing.T) {
-	longName := strings.Repeat("a", maxName)
+	longName := strings.Repeat("a", proto.NameSize)
 	longText := strings.Repeat("é", maxText/2)
 	for _, tt := range []struct {
 		line string
@@ -91,17 +92,17 @@ func TestParseCommandRefuses(t *testing.T) {
 		{"disconnect alice  bob", errSpaces},
 		{"send  bob hello", errSpaces},
 
-		{"login .alice", errName},
-		{"login -alice", errName},
-		{"login _alice", errName},
-		{"list --json", errName},
-		{"verify al/ice", errName},
-		{"verify \u212aelvin", errName}, // the Kelvin sign
-		{"verify al\x00ice", errName},
-		{"disconnect alice bøb", errName},
-		{"disconnect bøb alice", errName},
-		{"send b\u00f6b hello", errName},
-		{"login " + strings.Repeat("a", maxName+1), errName},
+		{"login .alice", proto.ErrName},
+		{"login -alice", proto.ErrName},
+		{"login _alice", proto.ErrName},
+		{"list --json", proto.ErrName},
+		{"verify al/ice", proto.ErrName},
+		{"verify \u212aelvin", proto.ErrName}, // the Kelvin sign
+		{"verify al\x00ice", proto.ErrName},
+		{"disconnect alice bøb", proto.ErrName},
+		{"disconnect bøb alice", proto.ErrName},
+		{"send b\u00f6b hello", proto.ErrName},
+		{"login " + strings.Repeat("a", proto.NameSize+1), proto.ErrName},
 
 		{"recv 0", errCount},
 		{"recv 1000001", errCount},
@@ -116,17 +117,6 @@ func TestParseCommandRefuses(t *testing.T) {
 		got, err := parseCommand([]byte(tt.line))
 		if !errors.Is(err, tt.want) || got != (command{}) {
 			t.Errorf("%.60q: %+v, %v; want %v", tt.line, got, err, tt.want)
-		}
-	}
-}
-
-func TestParseName(t *testing.T) {
-	for in, want := range map[string]string{
-		"alice": "alice", "A.b_C-9": "a.b_c-9", "0": "0", "": "", ".": "", "a b": "", "a@": "", "a[": "", "a`": "", "a{": "", "a/": "", "a:": "",
-	} {
-		got, err := parseName(in)
-		if got != want || (err == nil) != (want != "") {
-			t.Errorf("%q: %q, %v; want %q", in, got, err, want)
 		}
 	}
 }
@@ -171,7 +161,7 @@ func knownErrors() map[string]bool {
 		known[err.Error()] = true
 	}
 	for _, err := range []error{
-		errTooFewWords, errTooManyWords, errSpaces, errName, errNoText, errTextTooLong, errCount, errTimeout,
+		errTooFewWords, errTooManyWords, errSpaces, proto.ErrName, errNoText, errTextTooLong, errCount, errTimeout,
 	} {
 		for _, g := range grammar[verbNone+1:] {
 			known[g.name+": "+err.Error()+"; usage: "+g.usage] = true
@@ -224,7 +214,7 @@ func FuzzParseCommand(f *testing.F) {
 			}
 		}
 		for _, name := range []string{c.name, c.name2} {
-			if again, err := parseName(name); name != "" && (err != nil || again != name) {
+			if again, err := proto.ParseName(name); name != "" && (err != nil || again.String() != name) {
 				t.Fatalf("%q: the name is %q", line, name)
 			}
 		}

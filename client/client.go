@@ -1,0 +1,68 @@
+// Package client is sim's client: it logs one person after another in to a server, opens conversations with others and carries their texts,
+// as commands that are typed, piped or read from a file.
+//
+// client.go is the way in. run.go is the loop that everything meets in; turn.go gives commands their turn, result.go their result, life.go
+// begins and ends log-ins. session.go, opening.go and conversation.go are
+// what one logged-in user has, a pure machine; login.go and connection.go are its socket. command.go is the grammar of a line, ui.go
+// the only place that prints, text.go makes harmless what others sent before it is shown, and terminal.go is for people at a terminal.
+package client
+
+import (
+	"context"
+	"io"
+
+	"sim/password"
+	"sim/proto"
+)
+
+// The exit codes of a client.
+const (
+	ExitOK          = 0
+	ExitFailed      = 1   // a command failed
+	ExitUsage       = 2   // wrong flags
+	ExitRefused     = 3   // login refused
+	ExitLost        = 4   // server not reached, or lost
+	ExitNoProof     = 5   // reached, but no proof of that key
+	ExitReplaced    = 6   // replaced by a newer login
+	ExitUnknown     = 7   // an outcome is unknown
+	ExitInterrupted = 130 // interrupted
+)
+
+// Config is what a client is run with.
+type Config struct {
+	Server       proto.Address
+	User         string // who logs in first; "" to ask
+	PasswordFile string // of that user; "" or "-" to ask
+	In           io.Reader
+	Out, Err     io.Writer
+	Terminal     *Terminal // nil when commands are piped
+	NoColor      bool      // kept for what is coloured later
+
+	// AskPassword reads a password from the controlling terminal without echo. It is nil where there is none; then a password is the next line of In.
+	AskPassword func(prompt string) ([]byte, error)
+
+	// Deriver is Argon2id unless a test has another.
+	Deriver password.Deriver
+}
+
+// Terminal is a terminal in raw mode: what is typed comes from Read, what is shown goes to Write.
+type Terminal struct {
+	io.ReadWriter
+	Width, Height int
+	Resize        <-chan [2]int // width and height, whenever they change; may be nil
+}
+
+// Run runs a client until its input ends, it is told to quit, or ctx is done. It returns the exit code; why is told on Err.
+func Run(ctx context.Context, cfg Config) int {
+	if cfg.Deriver == nil {
+		cfg.Deriver = password.Argon2id{}
+	}
+	var screen *screen
+	if cfg.Terminal != nil {
+		screen = newScreen(cfg.Terminal)
+	}
+	ui := newUI(cfg.Out, cfg.Err, screen)
+	in := newInput(cfg.In, cfg.AskPassword, screen)
+	r := newRunner(cfg, ui, in)
+	return r.run(ctx)
+}

@@ -1,0 +1,165 @@
+package client
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"sim/proto"
+	"sim/proto/record"
+)
+
+// A connection is the socket of one session, with a goroutine for each direction. The reader gives what arrives to in; the writer seals all
+// frames that wait together into as few records as hold them, and writes once.
+type connection struct {
+	socket  net.Conn
+	session *proto.Session
+	in      chan arrival  // closed by the reader when it ends
+	done    chan struct{} // closed by the writer when it ends
+
+	mu      sync.Mutex
+	queue   [][]byte
+	queued  int
+	closing bool
+	wake    chan struct{} // has room for one
+}
+
+// arrival is one record, or the end of the connection.
+type arrival struct {
+	frames proto.Frames
+	err    error
+}
+
+func newConnection(socket net.Conn, s *proto.Session) *connection {
+	c := &connection{
+		socket:  socket,
+		session: s,
+		in:      make(chan arrival, 1),
+		done:    make(chan struct{}),
+		wake:    make(chan struct{}, 1),
+	}
+	go c.read()
+	go c.write()
+	return c
+}
+
+// read owns session.Receive.
+func (c *connection) read() {
+	defer close(c.in)
+	defer c.session.Receive.Clear()
+	for {
+		frames, err := c.readRecord()
+		select {
+		case c.in <- arrival{frames, err}:
+		case <-c.done: // nobody waits any more
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (c *connection) readRecord() (proto.Frames, error) {
+	if err := c.socket.SetReadDeadline(time.Now().Add(silenceWait)); err != nil {
+		return proto.Frames{}, err
+	}
+	body, err := readBody(c.socket, record.MaxSize-record.HeaderSize)
+	if err != nil {
+		return proto.Frames{}, err
+	}
+	return c.session.Receive.Open(body)
+}
+
+// readBody reads a length and a body of at most most bytes.
+func readBody(r io.Reader, most int) ([]byte, error) {
+	var length [2]byte
+	if _, err := io.ReadFull(r, length[:]); err != nil {
+		return nil, err
+	}
+	n := int(binary.BigEndian.Uint16(length[:]))
+	if n == 0 || n > most {
+		return nil, errLength
+	}
+	body := make([]byte, n)
+	if _, err := io.ReadFull(r, body); err != nil {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, err
+	}
+	return body, nil
+}
+
+var errLength = errors.New("a length that nothing has here")
+
+// send queues frames. False means that the server has taken nothing for so long that no more is kept.
+func (c *connection) send(frames [][]byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range frames {
+		c.queued += len(f)
+	}
+	c.queue = append(c.queue, frames...)
+	c.signal()
+	return c.queued <= maxQueuedFrames
+}
+
+// finish lets the writer write what waits and a Close, and then end the connection. It does not wait for that: wait does.
+func (c *connection) finish() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closing = true
+	c.signal()
+}
+
+// wait waits until the writer has ended, or for d.
+func (c *connection) wait(d time.Duration) {
+	select {
+	case <-c.done:
+	case <-time.After(d):
+		c.socket.Close()
+		<-c.done
+	}
+}
+
+func (c *connection) signal() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// write owns session.Send.
+func (c *connection) write() {
+	defer close(c.done)
+	defer c.socket.Close()
+	defer c.session.Send.Clear()
+	var out, batch []byte
+	for range c.wake {
+		c.mu.Lock()
+		queue, closing := c.queue, c.closing
+		c.queue, c.queued = nil, 0
+		c.mu.Unlock()
+
+		out = out[:0]
+		for len(queue) > 0 {
+			batch = batch[:0]
+			for len(queue) > 0 && len(batch)+len(queue[0]) <= proto.MaxFrames {
+				batch = append(batch, queue[0]...)
+				queue = queue[1:]
+			}
+			out = c.session.Send.Seal(out, batch, time.Now())
+		}
+		if closing {
+			out = c.session.Send.SealLast(out, proto.AppendClose(nil, proto.CloseDone))
+		}
+		c.socket.SetWriteDeadline(time.Now().Add(writeWait))
+		if _, err := c.socket.Write(out); err != nil || closing {
+			return
+		}
+	}
+}

@@ -1,0 +1,293 @@
+package client
+
+import (
+	"time"
+
+	"sim/proto"
+	"sim/proto/e2e"
+	"sim/proto/ticket"
+)
+
+// A talk is an open conversation with what it takes to lose nothing in silence: each message is kept until the peer has acknowledged it, and
+// repeated byte for byte when the server returns it. docs/PROTOCOL.md, section 8.
+type talk struct {
+	conv      *e2e.Conversation
+	tag       proto.Tag
+	unsettled []sealed // in the order of their numbers
+	owed      bool     // the peer is to hear what was accepted
+	retry     backoff
+}
+
+// sealed is a message that may have to be sent again.
+type sealed struct {
+	number   uint64
+	msg      []byte
+	ref      uint32
+	id       uint64 // of the send command; 0: there is none, or its outcome was told
+	size     int    // of the text
+	sent     time.Time
+	returned bool // the server had no room for it
+}
+
+// settle tells the outcome of a send.
+func (s *session) settle(id uint64, end ending, why string) {
+	if id != 0 {
+		s.tell(outcome{id, end, why})
+	}
+}
+
+// send takes a text for a peer. False means that too many wait already.
+func (s *session) send(now time.Time, id uint64, to proto.Name, body string) bool {
+	p := s.peer(to)
+	if p == nil || len(p.waiting) >= maxWaiting {
+		return false
+	}
+	p.waiting = append(p.waiting, text{id, body, now})
+	s.advance(now, p)
+	return true
+}
+
+// verify asks for the digits of the conversation with a peer, which is opened if there is none.
+func (s *session) verify(now time.Time, id uint64, with proto.Name) bool {
+	p := s.peer(with)
+	if p == nil || len(p.verifying) >= maxWaiting {
+		return false
+	}
+	if p.talk != nil {
+		s.tell(verified{id: id, digits: p.talk.conv.Digits()})
+		return true
+	}
+	p.verifying = append(p.verifying, id)
+	s.advance(now, p)
+	return true
+}
+
+// disconnect ends the conversation with a peer: the peer is told, and every key of it is forgotten.
+func (s *session) disconnect(now time.Time, from proto.Name) {
+	p := s.peers[from]
+	if p == nil {
+		return
+	}
+	s.cancelOpening(p)
+	s.cancelAnswering(p)
+	p.held = nil
+	if p.talk != nil {
+		if _, bye, err := p.talk.conv.Seal(e2e.KindBye, nil); err == nil {
+			s.relay(p.name, p.talk.tag, bye)
+		}
+	}
+	s.endTalk(now, p, "disconnected", false)
+	s.failWaiting(p, "disconnected")
+}
+
+// flush seals what waits, as far as the window allows, and acknowledges. Nothing is sealed while something that was returned waits to be
+// repeated: it would come too soon.
+func (s *session) flush(now time.Time, p *peer) {
+	t := p.talk
+	if !t.retry.at.IsZero() {
+		return
+	}
+	texts, bytes := t.window()
+	for len(p.waiting) > 0 && len(t.unsettled) < maxUnsettled {
+		w := p.waiting[0]
+		if texts++; texts > windowTexts {
+			break
+		}
+		if bytes += len(w.text); bytes > windowBytes {
+			break
+		}
+		p.waiting = p.waiting[1:]
+		s.seal(now, p, e2e.KindText, w)
+	}
+	if t.owed && len(t.unsettled) < maxUnsettled {
+		s.seal(now, p, e2e.KindAck, text{})
+	}
+}
+
+// seal sends one message and keeps it. It carries the acknowledgement that may be owed.
+func (s *session) seal(now time.Time, p *peer, kind e2e.Kind, w text) {
+	t := p.talk
+	number, msg, err := t.conv.Seal(kind, []byte(w.text))
+	if err != nil {
+		s.settle(w.id, failed, err.Error())
+		return
+	}
+	t.owed = false
+	t.unsettled = append(t.unsettled, sealed{number: number, msg: msg, ref: s.relay(p.name, t.tag, msg), id: w.id, size: len(w.text), sent: now})
+}
+
+// window returns how many texts, and how many bytes of them, wait for an acknowledgement.
+func (t *talk) window() (texts, bytes int) {
+	for _, e := range t.unsettled {
+		if e.size > 0 {
+			texts++
+			bytes += e.size
+		}
+	}
+	return texts, bytes
+}
+
+// said takes a Message of the open conversation. One that does not open, or comes too soon, changes nothing.
+func (s *session) said(now time.Time, p *peer, msg []byte) {
+	t := p.talk
+	r, err := t.conv.Open(msg)
+	if err == e2e.ErrEarlier {
+		t.owed = true
+		s.flush(now, p)
+	}
+	if err != nil {
+		return
+	}
+	n := 0
+	for ; n < len(t.unsettled) && t.unsettled[n].number <= r.Acknowledged; n++ {
+		s.settle(t.unsettled[n].id, delivered, "")
+	}
+	if n > 0 {
+		t.unsettled = append([]sealed(nil), t.unsettled[n:]...)
+		t.retry.next = 0
+	}
+	switch r.Kind {
+	case e2e.KindText:
+		s.tell(message{p.name, t.conv.CID(), r.Number, string(r.Text)})
+		clear(r.Text)
+	case e2e.KindBye:
+		s.tell(parted{p.name, "disconnected"})
+		s.endTalk(now, p, "disconnected", false)
+	}
+	s.advance(now, p)
+}
+
+// handedOut says that the user has been shown a message: now it may be acknowledged.
+func (s *session) handedOut(now time.Time, m message) {
+	p := s.peers[m.from]
+	if p == nil || p.talk == nil || p.talk.conv.CID() != m.cid {
+		return // the conversation is over
+	}
+	p.talk.conv.HandedOut(m.number)
+	p.talk.owed = true
+}
+
+// acknowledge sends what handedOut has gathered.
+func (s *session) acknowledge(now time.Time) {
+	for _, p := range s.sorted() {
+		if p.talk != nil && p.talk.owed {
+			s.flush(now, p)
+		}
+	}
+}
+
+// returned takes an Undeliverable for a message of the open conversation.
+func (s *session) returned(now time.Time, p *peer, ref uint32, reason proto.Reason, why string) bool {
+	t := p.talk
+	for i := range t.unsettled {
+		e := &t.unsettled[i]
+		if e.ref != ref {
+			continue
+		}
+		if reason == proto.Full {
+			e.returned = true
+			t.retry.wait(now)
+			return true
+		}
+		// The peer's session is gone, and what was sent after this comes back too.
+		for j := i; j < len(t.unsettled); j++ {
+			s.settle(t.unsettled[j].id, failed, why)
+		}
+		t.unsettled = t.unsettled[:i]
+		s.tell(parted{p.name, "logged out"})
+		s.endTalk(now, p, why, true)
+		s.failWaiting(p, why)
+		return true
+	}
+	return false
+}
+
+// endTalk forgets the conversation's keys. What left without an acknowledgement is unknown; but where the peer's session has ended (gone), the
+// server may still return some of it, and a Pong tells when it has returned all that it will.
+func (s *session) endTalk(now time.Time, p *peer, why string, gone bool) {
+	t := p.talk
+	if t == nil {
+		return
+	}
+	t.conv.Clear()
+	p.talk = nil
+	for _, e := range t.unsettled {
+		switch {
+		case e.id == 0:
+		case e.returned:
+			s.settle(e.id, failed, why)
+		case gone:
+			p.limbo = append(p.limbo, e)
+			p.limboPing = 0
+		default:
+			s.settle(e.id, unknown, why)
+		}
+	}
+	if len(p.limbo) > 0 && p.limboPing == 0 {
+		p.limboPing = s.sendPing()
+	}
+}
+
+// pongs settles what no Undeliverable can come for any more.
+func (s *session) pongs() {
+	for _, p := range s.sorted() {
+		if len(p.limbo) > 0 && p.limboPing <= s.pong {
+			s.settleLimbo(p, "connection lost")
+		}
+	}
+}
+
+func (s *session) settleLimbo(p *peer, why string) {
+	for _, e := range p.limbo {
+		s.settle(e.id, unknown, why)
+	}
+	p.limbo = nil
+}
+
+// tickTalk repeats what was returned, and tells the outcome of what took too long.
+func (s *session) tickTalk(now time.Time, p *peer) {
+	t := p.talk
+	if t.retry.due(now) {
+		again := false
+		for i := range t.unsettled {
+			e := &t.unsettled[i]
+			if again = again || e.returned; again {
+				e.returned = false
+				e.ref = s.relay(p.name, t.tag, e.msg)
+			}
+		}
+	}
+	for i := range t.unsettled {
+		if e := &t.unsettled[i]; e.id != 0 && !now.Before(e.sent.Add(ackWait)) {
+			end := unknown
+			if e.returned {
+				end = failed
+			}
+			s.settle(e.id, end, "no acknowledgement in 30 s")
+			e.id = 0
+		}
+	}
+	for len(p.waiting) > 0 && !now.Before(p.waiting[0].since.Add(ackWait)) {
+		s.settle(p.waiting[0].id, failed, "the other side takes no messages now")
+		p.waiting = p.waiting[1:]
+	}
+}
+
+// deadline gives every moment at which something is due to the callback.
+func (t *talk) deadline(due func(time.Time)) {
+	due(t.retry.at)
+	for _, e := range t.unsettled {
+		if e.id != 0 {
+			due(e.sent.Add(ackWait))
+			break
+		}
+	}
+}
+
+// Names of the peer whose conversation is open, for the completion and the tests.
+func (s *session) talking(with proto.Name) (ticket.CID, bool) {
+	if p := s.peers[with]; p != nil && p.talk != nil {
+		return p.talk.conv.CID(), true
+	}
+	return ticket.CID{}, false
+}

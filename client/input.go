@@ -1,0 +1,46 @@
+package client
+
+import (
+	"io"
+	"slices"
+)
+
+// input reads lines, one for each that is asked for: nothing is read before its turn, so that a refused login leaves the rest of the input alone.
+type input struct {
+	asks  chan ask
+	typed chan typed
+}
+
+// ask is what the next line is for.
+type ask struct {
+	prompt string
+	secret bool // without echo
+}
+
+// typed is a line or why there is none.
+type typed struct {
+	line []byte
+	err  error // io.EOF, errLineTooLong, errPasted, or the reader's
+}
+
+func newInput(r io.Reader, askPassword func(string) ([]byte, error), s *screen) *input {
+	in := &input{asks: make(chan ask, 1), typed: make(chan typed, 1)}
+	lines := newLineReader(r)
+	go func() {
+		// The read itself can't be interrupted: it ends with the input, or with the process.
+		for a := range in.asks {
+			var t typed
+			switch {
+			case s != nil:
+				t.line, t.err = s.read(a)
+			case a.secret && askPassword != nil:
+				t.line, t.err = askPassword(a.prompt)
+			default:
+				t.line, t.err = lines.next()
+				t.line = slices.Clone(t.line)
+			}
+			in.typed <- t
+		}
+	}()
+	return in
+}

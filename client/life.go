@@ -1,0 +1,233 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sim/password"
+	"sim/proto"
+	"time"
+)
+
+type loginResult struct {
+	conn *connection
+	err  error
+}
+
+const maxRefusals = 3 // passwords asked for at a terminal
+
+// fatal ends the run with a code.
+func (r *runner) fatal(code int, text string) {
+	r.ui.fault(text)
+	r.exit, r.over = code, true
+}
+
+// begin asks for the first user, or logs in.
+func (r *runner) begin(ctx context.Context) {
+	r.ui.user("")
+	if r.cfg.User == "" {
+		r.expect = expectUser
+		return
+	}
+	r.as(ctx, r.cfg.User, r.cfg.PasswordFile != "" && r.cfg.PasswordFile != "-")
+}
+
+// as begins the login of a user: with the password of a file, or by asking for it.
+func (r *runner) as(ctx context.Context, user string, fromFile bool) {
+	name, err := proto.ParseName(user)
+	if err != nil {
+		if r.ordered() {
+			r.fatal(ExitUsage, err.Error())
+			return
+		}
+		r.ui.fault(err.Error())
+		r.expect = expectUser
+		return
+	}
+	r.name, r.fromFile = name, fromFile
+	if !fromFile {
+		r.expect = expectPassword
+		return
+	}
+	pw, err := r.readPasswordFile()
+	if err != nil {
+		r.fatal(ExitUsage, err.Error())
+		return
+	}
+	r.logIn(ctx, pw)
+}
+
+func (r *runner) readPasswordFile() ([]byte, error) {
+	f, err := os.Open(r.cfg.PasswordFile)
+	if err != nil {
+		return nil, fmt.Errorf("the password file can't be read: %s", shortError(err))
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
+		r.ui.fault("warning: the password file can be read by other users of this machine: chmod 600 it")
+	}
+	pw, err := password.Read(f)
+	if err != nil {
+		return nil, fmt.Errorf("the password file can't be read: %s", shortError(err))
+	}
+	return pw, nil
+}
+
+// logIn starts the login with a password as it was typed, which it clears.
+func (r *runner) logIn(ctx context.Context, typed []byte) {
+	pw, err := password.Prepare(typed)
+	clear(typed)
+	if err != nil {
+		r.refused(ctx, err.Error())
+		return
+	}
+	r.expect = expectCommand
+	ctx, r.cancel = context.WithCancel(ctx)
+	result := make(chan loginResult, 1)
+	r.login = result
+	go func() {
+		defer clear(pw)
+		conn, err := connect(ctx, r.cfg.Server, r.name, pw, r.cfg.Deriver)
+		result <- loginResult{conn, err}
+	}()
+}
+
+// refused ends a piped run; at a terminal the password is asked for again.
+func (r *runner) refused(ctx context.Context, why string) {
+	r.refusals++
+	if r.ordered() || r.fromFile || r.refusals >= maxRefusals {
+		r.fatal(ExitRefused, why)
+		return
+	}
+	r.ui.fault(why)
+	r.expect = expectPassword
+}
+
+// loginEnded takes the end of a login.
+func (r *runner) loginEnded(ctx context.Context, result loginResult) {
+	r.login = nil
+	r.cancel()
+	var f *failure
+	switch {
+	case result.err == nil:
+		r.conn = result.conn
+		r.session = newSession(r.name, &r.conn.session.Tickets)
+		r.session.sendPing() // the first frame; its Pong is the login's end
+		r.heard, r.pinged, r.up, r.stopping, r.received, r.refusals = time.Now(), true, false, false, 0, 0
+		r.seen = true
+	case errors.As(result.err, &f) && f.code == ExitRefused:
+		r.refused(ctx, f.text)
+	case errors.As(result.err, &f) && r.seen:
+		r.ui.fault(f.text)
+		r.codes[f.code] = true
+		r.over = r.ordered()
+	case errors.As(result.err, &f):
+		r.fatal(f.code, f.text)
+	case ctx.Err() != nil:
+	default:
+		r.fatal(ExitFailed, "login failed: "+shortError(result.err))
+	}
+}
+
+// closed takes a Close from the server.
+func (r *runner) closed(reason proto.Reason) {
+	switch reason {
+	case proto.CloseReplaced:
+		r.ui.event("replaced by a newer login")
+		r.codes[ExitReplaced] = true
+		r.endSession("replaced by a newer login")
+	case proto.CloseStopping:
+		if !r.stopping {
+			r.ui.event("server is stopping")
+		}
+		r.codes[ExitLost] = true
+		r.endSession("the server stopped")
+	case proto.CloseDone:
+		r.lost("the server ended the session")
+	case proto.CloseIdle:
+		r.lost("the server heard nothing of this client for too long and ended the session")
+	case proto.CloseStalled:
+		r.lost("this client took nothing for too long and the server ended the session")
+	case proto.CloseRemoved:
+		r.lost("the account was removed or its password was changed")
+	default:
+		r.lost("the server ended the session after a breach of the protocol: one of the two has a bug")
+	}
+}
+
+// lost is the end of a connection that nobody asked for.
+func (r *runner) lost(why string) {
+	if !r.leaving.IsZero() {
+		r.left() // it was on its way out
+		return
+	}
+	r.ui.fault("connection lost: " + why)
+	r.codes[ExitLost] = true
+	r.endSession("connection lost")
+}
+
+// endSession forgets the session and its keys, and tells what became of what was under way.
+func (r *runner) endSession(why string) {
+	if r.session == nil {
+		return
+	}
+	s := r.session
+	s.end(time.Now(), why)
+	_, events := s.take()
+	r.session, r.up, r.leaving = nil, false, time.Time{}
+	r.conn.session.Clear()
+	r.conn.finish()
+	for _, e := range events {
+		r.event(e)
+	}
+	for _, p := range r.pending {
+		if p.done {
+			continue
+		}
+		p.done = true
+		if p.verb == verbRecv {
+			p.result = recvLine(r.count(p), why)
+		} else {
+			p.result = fmt.Sprintf("= %s: failed: %s", grammar[p.verb].name, why)
+		}
+		r.codes[ExitFailed] = true
+	}
+	r.results()
+	r.ui.user("")
+	if r.ordered() {
+		r.over = true
+	}
+}
+
+// left is the end of a log-out: the keys are gone on this side whatever the server says.
+func (r *runner) left() {
+	name, over := r.name, r.over
+	r.leaving = time.Time{}
+	r.endSession("logged out")
+	r.over = over
+	r.conn.wait(logoutWait)
+	r.ui.wipe()
+	r.ui.result(logoutLine(name))
+	if r.ended {
+		r.over = true
+	}
+}
+
+// leave logs out.
+func (r *runner) leave() {
+	r.session.logout()
+	r.leaving = time.Now().Add(logoutWait)
+}
+
+// interrupted ends everything at once; the server is told if that is possible without waiting.
+func (r *runner) interrupted() {
+	if r.session != nil {
+		r.session.logout()
+		frames, _ := r.session.take()
+		r.conn.send(frames)
+		r.endSession("interrupted")
+	}
+	r.over = true
+}

@@ -1,0 +1,33 @@
+package client
+
+import "time"
+
+// Every queue, wait and retry of a client has its bound here. Those of the wire are docs/PROTOCOL.md's, section 10.
+const (
+	stepWait  = 15 * time.Second // a step of opening a conversation
+	ackWait   = 30 * time.Second // a text's acknowledgement, or room in the window; then its outcome is told
+	wantEvery = 2 * time.Second  // Wants of one sender that are answered
+
+	windowTexts  = 32       // texts of a conversation that wait for an acknowledgement
+	windowBytes  = 48 << 10 // and their bytes
+	maxUnsettled = 128      // messages of a conversation kept for repetition, acknowledgements included
+	maxWaiting   = 64       // texts for one peer that are not sealed yet
+	maxPeers     = 256      // as many as the server keeps for a session
+	maxLists     = 16       // lists asked for at once
+
+	firstBackoff = 50 * time.Millisecond // after "full"; doubles
+	maxBackoff   = 2 * time.Second
+	maxOpenings  = 2 // attempts at opening for the same texts
+
+	dialWait    = 10 * time.Second // for the TCP connection
+	logoutWait  = 5 * time.Second  // for LoggedOut
+	quickClose  = 4 * time.Second  // a connection closed this soon after Hello is tried again
+	loginTries  = 3
+	pingAfter   = 30 * time.Second // without a record from the server
+	silenceWait = 50 * time.Second // without a record from the server: lost
+	writeWait   = 20 * time.Second // for the server to take what is written
+
+	maxQueuedFrames = 1 << 20 // bytes that wait for the socket; more means that the server takes nothing
+	maxQueuedLines  = 256     // lines that wait for the output; from there on nothing is read from the server
+	ctrlCWait       = 2 * time.Second
+)

@@ -1,0 +1,206 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sim/password"
+	"sim/proto"
+	"sim/proto/puzzle"
+)
+
+// A failure is why there is no session, told as a sentence, and the exit code that it stands for.
+type failure struct {
+	code int
+	text string
+}
+
+func (f *failure) Error() string { return f.text }
+
+func failuref(code int, format string, args ...any) *failure {
+	return &failure{code, fmt.Sprintf(format, args...)}
+}
+
+// connect dials the server and logs in. The password is prepared already; it is the caller's to clear. Errors are *failure, or ctx's.
+func connect(ctx context.Context, server proto.Address, name proto.Name, pw []byte, deriver password.Deriver) (*connection, error) {
+	for try := 1; ; try++ {
+		dialer := net.Dialer{Timeout: dialWait}
+		socket, err := dialer.DialContext(ctx, "tcp", server.Host)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			return nil, failuref(ExitLost, "the server at %s was not reached (%s): is it running, and is the address right?", server.Host, shortError(err))
+		}
+		began := time.Now()
+		session, err := logIn(ctx, socket, server, name, pw, deriver)
+		if err == nil {
+			return newConnection(socket, session), nil
+		}
+		socket.Close()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if errors.Is(err, errClosedEarly) && time.Since(began) < quickClose && try < loginTries {
+			continue
+		}
+		return nil, sentence(err, server.Host)
+	}
+}
+
+// errClosedEarly is returned when the connection ended before Challenge.
+var errClosedEarly = errors.New("closed before Challenge")
+
+// errSilent is returned when nothing came before Challenge was due.
+var errSilent = errors.New("silent before Challenge")
+
+// paramsError is returned when the server asks for password work that is too little or too much.
+type paramsError struct{ err error }
+
+func (e *paramsError) Error() string { return e.err.Error() }
+
+// logIn does the six messages over a fresh connection.
+func logIn(ctx context.Context, socket net.Conn, server proto.Address, name proto.Name, pw []byte, deriver password.Deriver) (*proto.Session, error) {
+	stop := context.AfterFunc(ctx, func() { socket.Close() })
+	defer stop()
+	machine, err := proto.NewLoginClient(server.Key, name)
+	if err != nil {
+		return nil, err
+	}
+	defer machine.Clear()
+	quit := func() bool { return ctx.Err() != nil }
+	exchange := func(wire []byte, err error) ([]byte, error) {
+		if err != nil {
+			return nil, err
+		}
+		socket.SetDeadline(machine.Deadline())
+		if _, err := socket.Write(wire); err != nil {
+			return nil, err
+		}
+		return readBody(socket, proto.MaxServerBody)
+	}
+
+	body, err := exchange(machine.Hello(time.Now()))
+	var timeout net.Error
+	switch {
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return nil, errSilent
+	case errors.Is(err, errLength):
+		return nil, proto.ErrNoProof
+	case err != nil:
+		return nil, errClosedEarly
+	}
+	task, err := machine.Challenge(body)
+	if err != nil {
+		return nil, err
+	}
+	solution, ok := solve(&task.Puzzle, &task.Binding, quit)
+	if !ok {
+		return nil, ctx.Err()
+	}
+
+	body, err = exchange(machine.Login(time.Now(), solution))
+	if err != nil {
+		return nil, err
+	}
+	if task, err = machine.Salt(body); err != nil {
+		return nil, err
+	}
+	params := password.Params(task.Argon2)
+	if err := params.Check(); err != nil {
+		return nil, &paramsError{err}
+	}
+	secret, err := deriver.Derive(pw, &task.Salt, params)
+	if err != nil {
+		return nil, &paramsError{err}
+	}
+	if solution, ok = solve(&task.Puzzle, &task.Binding, quit); !ok {
+		return nil, ctx.Err()
+	}
+
+	body, err = exchange(machine.Proof(time.Now(), solution, secret))
+	if err != nil {
+		return nil, err
+	}
+	session, err := machine.Welcome(time.Now(), body)
+	if err != nil {
+		return nil, err
+	}
+	socket.SetDeadline(time.Time{})
+	return session, nil
+}
+
+// solve finds a puzzle's answers on all cores.
+func solve(p *puzzle.Puzzle, binding *[32]byte, quit func() bool) (*[puzzle.SolutionSize]byte, bool) {
+	solution := new([puzzle.SolutionSize]byte)
+	if p.Bits == 0 {
+		return solution, true
+	}
+	var next, missed atomic.Int32
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), puzzle.Count) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < puzzle.Count; i = int(next.Add(1)) - 1 {
+				answer, ok := p.Answer(binding, i, quit)
+				if !ok {
+					missed.Add(1)
+					return
+				}
+				for b := range puzzle.AnswerSize {
+					solution[i*puzzle.AnswerSize+b] = byte(answer >> (8 * (puzzle.AnswerSize - 1 - b)))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return solution, missed.Load() == 0
+}
+
+// sentence says why a login failed, what to do, and which exit code it is.
+func sentence(err error, host string) *failure {
+	var (
+		busy    *proto.BusyError
+		version *proto.VersionError
+		params  *paramsError
+		peer    *proto.PeerError
+		timeout net.Error
+	)
+	switch {
+	case errors.Is(err, proto.ErrRefused):
+		return failuref(ExitRefused, "login refused: the user name or the password is wrong")
+	case errors.As(err, &busy):
+		return failuref(ExitLost, "the server at %s is too busy to log anybody in: try again in %d s", host, busy.Seconds)
+	case errors.As(err, &version):
+		return failuref(ExitLost, "the server at %s speaks other versions of the protocol than this client (it: %v, this client: %d): one of the two is older", host, version.Versions, proto.Version)
+	case errors.Is(err, errClosedEarly):
+		return failuref(ExitNoProof, "%s closed the connection without a proof of the key in the address: the key is another server's, this is no sim server, or it is too busy", host)
+	case errors.Is(err, errSilent):
+		return failuref(ExitNoProof, "%s was silent: the key in the address is another server's, or this is no sim server", host)
+	case errors.As(err, &params):
+		return failuref(ExitNoProof, "the server at %s asks for password work that this client refuses: %v", host, params.err)
+	case errors.Is(err, proto.ErrNoProof), errors.As(err, &peer), errors.Is(err, errLength):
+		return failuref(ExitNoProof, "%s did not prove the key in the address: the key is another server's, or somebody sits in between", host)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return failuref(ExitLost, "the server at %s stopped answering during the login: try again", host)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return failuref(ExitLost, "the server at %s closed the connection during the login: try again", host)
+	}
+	return failuref(ExitLost, "the connection to %s was lost during the login (%s)", host, shortError(err))
+}
+
+// shortError is the innermost text of a network error: "connection refused" in place of the whole path to it.
+func shortError(err error) string {
+	text := err.Error()
+	if i := strings.LastIndex(text, ": "); i >= 0 {
+		text = text[i+2:]
+	}
+	return harmless(text)
+}

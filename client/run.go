@@ -1,0 +1,305 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sim/proto"
+	"time"
+)
+
+// A runner takes commands one after another and gives each its result. Everything in it belongs to the goroutine of run: the others (reader and
+// writer of the connection, printer, input, a login under way) only send to it and take from it.
+type runner struct {
+	cfg Config
+	ui  *ui
+	in  *input
+
+	// where the input stands
+	expect   expectation
+	asked    bool // a line is asked for and has not come
+	lineNo   int
+	ended    bool     // the input has ended, or quit was said
+	held     *command // a command whose turn has not come
+	heldErr  error    // a line that is no command, likewise
+	pending  []*pending
+	lastID   uint64
+	over     bool
+	exit     int // when over by a failure that leaves no choice
+	codes    map[int]bool
+	outBroke bool
+
+	// the user
+	name     proto.Name // who logs in, or is logged in
+	fromFile bool       // the password comes from --password-file
+	refusals int
+	seen     bool             // somebody was logged in before
+	login    chan loginResult // a login is under way
+	cancel   context.CancelFunc
+
+	// the session
+	conn     *connection
+	session  *session
+	up       bool // the server has listed the session
+	leaving  time.Time
+	heard    time.Time // the last record from the server
+	pinged   bool      // since then
+	stopping bool      // the server said so
+	received int       // messages shown and not counted by recv
+}
+
+func newRunner(cfg Config, u *ui, in *input) *runner {
+	return &runner{cfg: cfg, ui: u, in: in, codes: make(map[int]bool)}
+}
+
+// ordered says that commands wait for the results of those before them: everywhere but at a terminal.
+func (r *runner) ordered() bool { return r.ui.screen == nil }
+
+func (r *runner) run(ctx context.Context) int {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r.begin(ctx)
+	for !r.over {
+		r.work(ctx)
+		if r.over {
+			break
+		}
+		r.await(ctx)
+	}
+	r.drain(ctx)
+	if r.ui.screen != nil {
+		r.ui.screen.close()
+	}
+	if ctx.Err() != nil {
+		return ExitInterrupted
+	}
+	if r.exit != 0 {
+		return r.exit
+	}
+	for _, code := range inOrder {
+		if r.codes[code] {
+			return code
+		}
+	}
+	return ExitOK
+}
+
+// work does what can be done without waiting.
+func (r *runner) work(ctx context.Context) {
+	for {
+		r.pump()
+		if !r.next(ctx) {
+			break
+		}
+	}
+	r.ask()
+}
+
+// pump lets the session work, sends its frames and takes its events.
+func (r *runner) pump() {
+	for r.session != nil {
+		now := time.Now()
+		if at := r.session.deadline(); !at.IsZero() && !now.Before(at) {
+			r.session.tick(now)
+		}
+		r.session.acknowledge(now)
+		if r.up && !r.pinged && now.Sub(r.heard) >= pingAfter {
+			r.session.sendPing()
+			r.pinged = true
+		}
+		if !r.leaving.IsZero() && !now.Before(r.leaving) {
+			r.left()
+			continue
+		}
+		frames, events := r.session.take()
+		if len(frames) == 0 && len(events) == 0 {
+			break
+		}
+		taken := len(frames) == 0 || r.conn.send(frames)
+		for _, e := range events {
+			if r.session == nil {
+				break // it ended with the event before: a Close behind LoggedOut is no news
+			}
+			r.event(e)
+		}
+		if !taken && r.session != nil {
+			r.lost("the server takes nothing any more")
+		}
+	}
+	r.recvs(time.Now())
+	r.results()
+}
+
+// event takes what the session tells.
+func (r *runner) event(e event) {
+	switch e := e.(type) {
+	case loggedIn:
+		r.up = true
+		r.ui.user(r.name.String())
+		r.ui.result(loginLine(r.name))
+		if !r.ordered() {
+			r.session.list(0, proto.Prefix{})
+		}
+	case message:
+		r.ui.know(e.from)
+		r.ui.message(e)
+	case outcome:
+		if p := r.find(e.id); p != nil {
+			p.done, p.result = true, outcomeLine(p.name, e)
+			switch e.end {
+			case failed:
+				r.codes[ExitFailed] = true
+			case unknown:
+				r.codes[ExitUnknown] = true
+			}
+		}
+	case verified:
+		if p := r.find(e.id); p != nil {
+			p.done, p.result = true, verifyLine(p.name, e)
+			if e.digits == "" {
+				r.codes[ExitFailed] = true
+			}
+		}
+	case users:
+		r.ui.know(e.names...)
+		if p := r.find(e.id); p != nil {
+			p.done, p.result = true, listLine(e.names)
+		}
+	case parted:
+		r.ui.event("%s %s", e.peer, e.how)
+	case notice:
+		r.stopping = true
+		r.ui.event("server is stopping")
+	case loggedOut:
+		r.left()
+	case closed:
+		r.closed(e.reason)
+	}
+}
+
+// await waits for one thing to happen.
+func (r *runner) await(ctx context.Context) {
+	var arrivals <-chan arrival
+	var timer <-chan time.Time
+	if r.session != nil && !r.ui.full() {
+		arrivals = r.conn.in
+	}
+	if at := r.wakeup(); !at.IsZero() {
+		t := time.NewTimer(time.Until(at))
+		defer t.Stop()
+		timer = t.C
+	}
+	var hints <-chan string
+	if r.ui.screen != nil {
+		hints = r.ui.screen.hints
+	}
+	lines, head := r.ui.give()
+	select {
+	case <-ctx.Done():
+		r.interrupted()
+	case result := <-r.login:
+		r.loginEnded(ctx, result)
+	case a, ok := <-arrivals:
+		r.arrived(a, ok)
+	case t := <-r.in.typed:
+		r.typed(ctx, t)
+	case lines <- head:
+		r.ui.given()
+	case s := <-r.ui.shown:
+		r.printed(s)
+	case hint := <-hints:
+		r.ui.event("%s", hint)
+	case <-timer:
+	}
+}
+
+// wakeup is when something is due next, whatever happens.
+func (r *runner) wakeup() (at time.Time) {
+	due := func(t time.Time) {
+		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	if r.session != nil {
+		due(r.session.deadline())
+		due(r.leaving)
+		if r.up && !r.pinged {
+			due(r.heard.Add(pingAfter))
+		}
+	}
+	for _, p := range r.pending {
+		due(p.deadline)
+	}
+	return at
+}
+
+// arrived takes one record from the server, or the end of the connection.
+func (r *runner) arrived(a arrival, ok bool) {
+	if !ok || a.err != nil {
+		var peer *proto.PeerError
+		switch {
+		case errors.As(a.err, &peer):
+			r.lost("the server broke the protocol")
+		case errors.Is(a.err, os.ErrDeadlineExceeded):
+			r.lost("nothing came from the server for too long")
+		default:
+			r.lost("it was cut off")
+		}
+		return
+	}
+	now := time.Now()
+	r.heard, r.pinged = now, false
+	for f, more := a.frames.Next(); more; f, more = a.frames.Next() {
+		if !r.session.handle(now, f) {
+			r.lost("the server broke the protocol")
+			return
+		}
+	}
+}
+
+// printed takes a line that the output took: a message in it is handed out, and may be acknowledged.
+func (r *runner) printed(s printout) {
+	r.ui.printed()
+	if s.failed != nil {
+		if !r.outBroke {
+			r.outBroke, r.ended = true, true // nobody reads: as if the input had ended
+			r.codes[ExitFailed] = true
+		}
+		return
+	}
+	if s.message != nil {
+		r.received++
+		if r.session != nil {
+			r.session.handedOut(time.Now(), *s.message)
+		}
+	}
+}
+
+// drain prints what is left and waits for the connection to have written what it has.
+func (r *runner) drain(ctx context.Context) {
+	if r.cancel != nil {
+		r.cancel()
+	}
+	if r.conn != nil {
+		r.conn.wait(logoutWait)
+	}
+	done := ctx.Done()
+	var late <-chan time.Time
+	for !r.ui.empty() {
+		lines, head := r.ui.give()
+		select {
+		case lines <- head:
+			r.ui.given()
+		case s := <-r.ui.shown:
+			r.printed(s)
+		case <-done: // the output may be stuck: a second, and no more
+			late, done = time.After(time.Second), nil
+		case <-late:
+			return
+		}
+	}
+	close(r.ui.lines)
+	if !r.asked {
+		close(r.in.asks)
+	}
+}

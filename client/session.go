@@ -1,0 +1,317 @@
+package client
+
+import (
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"sim/proto"
+	"sim/proto/e2e"
+	"sim/proto/ticket"
+)
+
+// A session is what one logged-in user has: the conversations, and what is asked of the server. It is a pure machine that belongs to one
+// goroutine: frames and commands go in with the time, frames (take) and events (take too) come out, and deadline says when tick is due.
+type session struct {
+	self  proto.Name
+	keys  *ticket.Keys
+	peers map[proto.Name]*peer
+
+	ref   uint32 // of the last Relay
+	ping  uint64 // of the last Ping
+	pong  uint64 // of the last Pong
+	lists []*listing
+
+	out    [][]byte // frames to be sent
+	events []event
+}
+
+// listing is a list command that waits for its pages.
+type listing struct {
+	id     uint64 // 0: nobody asked, it only fills the names to complete
+	prefix proto.Prefix
+	names  []proto.Name
+}
+
+// An event is what a session tells whoever runs it.
+type event any
+
+type (
+	// loggedIn: the server has listed this session.
+	loggedIn struct{}
+	// message: a text to be shown; then handedOut is to be called.
+	message struct {
+		from   proto.Name
+		cid    ticket.CID
+		number uint64
+		text   string
+	}
+	// outcome: what became of a send.
+	outcome struct {
+		id  uint64
+		end ending
+		why string
+	}
+	// verified: the digits of a conversation, or why there are none.
+	verified struct {
+		id          uint64
+		digits, why string
+	}
+	// users: who is logged in.
+	users struct {
+		id    uint64
+		names []proto.Name
+	}
+	// parted: an open conversation ended, not by this user's wish.
+	parted struct {
+		peer proto.Name
+		how  string
+	}
+	// notice: the server is about to stop.
+	notice struct{}
+	// loggedOut: the server has ended the session as asked.
+	loggedOut struct{}
+	// closed: the server has ended the session by itself.
+	closed struct{ reason proto.Reason }
+)
+
+// ending is how a send ends.
+type ending int
+
+const (
+	delivered ending = iota
+	failed           // it never left, or the server returned it
+	unknown          // it left, and nobody can say
+)
+
+func newSession(self proto.Name, keys *ticket.Keys) *session {
+	return &session{self: self, keys: keys, peers: make(map[proto.Name]*peer)}
+}
+
+// take returns the frames to send and the events to tell since the last call.
+func (s *session) take() (frames [][]byte, events []event) {
+	frames, events = s.out, s.events
+	s.out, s.events = nil, nil
+	return frames, events
+}
+
+func (s *session) tell(e event) { s.events = append(s.events, e) }
+
+func (s *session) frame(b []byte) { s.out = append(s.out, b) }
+
+// relay sends a peer message and returns its ref.
+func (s *session) relay(to proto.Name, tag proto.Tag, msg []byte) uint32 {
+	s.ref++
+	s.frame(proto.AppendRelay(nil, proto.Relay{Ref: s.ref, To: to, Tag: tag, Message: msg}))
+	return s.ref
+}
+
+// sendPing sends a Ping and returns its number; Pongs come back in order.
+func (s *session) sendPing() uint64 {
+	s.ping++
+	s.frame(proto.AppendPing(nil, [8]byte(binary.BigEndian.AppendUint64(nil, s.ping))))
+	return s.ping
+}
+
+// list asks who is logged in.
+func (s *session) list(id uint64, prefix proto.Prefix) bool {
+	if len(s.lists) >= maxLists {
+		return false
+	}
+	s.lists = append(s.lists, &listing{id: id, prefix: prefix})
+	if len(s.lists) == 1 {
+		s.askList()
+	}
+	return true
+}
+
+func (s *session) askList() {
+	l := s.lists[0]
+	ask := proto.List{Prefix: l.prefix}
+	if n := len(l.names); n > 0 {
+		ask.After = proto.Prefix(l.names[n-1])
+	}
+	s.frame(proto.AppendList(nil, ask))
+}
+
+// logout asks the server to end the session.
+func (s *session) logout() { s.frame(proto.AppendLogout(nil)) }
+
+// handle takes one frame from the server. False means that the frame is malformed, and the connection is over.
+func (s *session) handle(now time.Time, f proto.Frame) bool {
+	switch f.Type {
+	case proto.TypePong:
+		n := binary.BigEndian.Uint64(f.Body)
+		if n != s.pong+1 || n > s.ping {
+			return false
+		}
+		if s.pong = n; n == 1 {
+			s.tell(loggedIn{})
+		}
+		s.pongs()
+	case proto.TypeUsers:
+		more, names, ok := proto.ParseUsers(f.Body)
+		if !ok || len(s.lists) == 0 {
+			return false
+		}
+		return s.usersPage(more, names)
+	case proto.TypeRelayed:
+		r, ok := proto.ParseRelayed(f.Body)
+		if !ok || r.From == s.self {
+			return false
+		}
+		s.relayed(now, r)
+	case proto.TypeUndeliverable:
+		ref, reason, ok := proto.ParseUndeliverable(f.Body)
+		if !ok {
+			return false
+		}
+		s.undeliverable(now, ref, reason)
+	case proto.TypeGone:
+		g, ok := proto.ParseGone(f.Body)
+		if !ok {
+			return false
+		}
+		if p := s.peers[g.Name]; p != nil {
+			s.gone(now, p, g)
+		}
+	case proto.TypeTicket:
+		t, ok := proto.ParseTicket(f.Body)
+		if !ok {
+			return false
+		}
+		s.ticket(now, t)
+	case proto.TypeLoggedOut:
+		s.tell(loggedOut{})
+	case proto.TypeNotice:
+		s.tell(notice{})
+	case proto.TypeClose:
+		s.tell(closed{proto.Reason(f.Body[0])})
+	}
+	return true
+}
+
+// usersPage takes a page of the list that is under way. A page must go on where the last one ended.
+func (s *session) usersPage(more bool, names []proto.Name) bool {
+	l := s.lists[0]
+	if n := len(l.names); n > 0 && len(names) > 0 && l.names[n-1].Compare(names[0]) >= 0 || more && len(names) == 0 {
+		return false
+	}
+	l.names = append(l.names, names...)
+	if more {
+		s.askList()
+		return true
+	}
+	s.tell(users{l.id, l.names})
+	if s.lists = s.lists[1:]; len(s.lists) > 0 {
+		s.askList()
+	}
+	return true
+}
+
+// relayed takes a peer message. What it can't use it drops: whoever sent it has its own clock.
+func (s *session) relayed(now time.Time, r proto.Relayed) {
+	typ, cid, err := e2e.Header(r.Message)
+	if err != nil {
+		return
+	}
+	p := s.peers[r.From]
+	if typ == e2e.TypeWant {
+		if p == nil {
+			p = s.peer(r.From)
+		}
+		if p == nil {
+			s.relay(r.From, r.Tag, e2e.Decline(cid, e2e.DeclineBusy))
+			return
+		}
+		s.want(now, p, r.Tag, slices.Clone(r.Message))
+		return
+	}
+	if typ == e2e.TypeMessage {
+		if p == nil || p.talk == nil || p.talk.conv.CID() != cid {
+			s.relay(r.From, r.Tag, e2e.Decline(cid, e2e.DeclineUnknown))
+			return
+		}
+		if p.talk.tag == r.Tag {
+			s.said(now, p, r.Message)
+		}
+		return
+	}
+	if p == nil {
+		return
+	}
+	switch typ {
+	case e2e.TypeNonce:
+		s.nonce(now, p, r)
+	case e2e.TypeDecline:
+		s.declined(now, p, r)
+	case e2e.TypeOffer:
+		s.offer(now, p, r)
+	case e2e.TypeAccept:
+		s.accept(now, p, r)
+	case e2e.TypeConfirm:
+		s.confirm(now, p, r)
+	}
+}
+
+// peer returns the slot for a name, made anew where there is none, or nil when there are too many.
+func (s *session) peer(name proto.Name) *peer {
+	if p := s.peers[name]; p != nil {
+		return p
+	}
+	if len(s.peers) >= maxPeers {
+		for _, p := range s.peers {
+			if p.idle() {
+				delete(s.peers, p.name)
+			}
+		}
+		if len(s.peers) >= maxPeers {
+			return nil
+		}
+	}
+	p := &peer{name: name}
+	s.peers[name] = p
+	return p
+}
+
+// tick does what is due.
+func (s *session) tick(now time.Time) {
+	for _, p := range s.sorted() {
+		s.tickPeer(now, p)
+	}
+}
+
+// deadline returns when tick is due next; the zero time if nothing waits.
+func (s *session) deadline() (at time.Time) {
+	for _, p := range s.peers {
+		p.deadline(func(t time.Time) {
+			if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+				at = t
+			}
+		})
+	}
+	return at
+}
+
+// end forgets every key. What left without an acknowledgement is unknown, what never left has failed.
+func (s *session) end(now time.Time, why string) {
+	for _, p := range s.sorted() {
+		s.cancelOpening(p)
+		s.cancelAnswering(p)
+		s.endTalk(now, p, why, false)
+		s.settleLimbo(p, why)
+		s.failWaiting(p, why)
+	}
+	clear(s.peers)
+	s.keys.Clear()
+}
+
+// sorted returns the peers by name, so that what a step tells does not depend on a map's order.
+func (s *session) sorted() []*peer {
+	all := make([]*peer, 0, len(s.peers))
+	for _, p := range s.peers {
+		all = append(all, p)
+	}
+	slices.SortFunc(all, func(a, b *peer) int { return a.name.Compare(b.name) })
+	return all
+}

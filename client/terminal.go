@@ -1,0 +1,242 @@
+package client
+
+import (
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"sim/proto"
+)
+
+// errPasted is returned for a line that was pasted with its line break: what is pasted is never a command.
+var errPasted = errors.New("a pasted line is not run: paste it without its line break, and press Enter yourself")
+
+const (
+	// wipeSequence clears the screen and what was scrolled off it (ECMA-48 ED 2, xterm's ED 3).
+	wipeSequence = "\x1b[H\x1b[2J\x1b[3J"
+	maxLineRunes = 4096 // of x/term's line editor
+	maxHistory   = 100
+	maxKnown     = 10_000 // names for completion
+)
+
+// screen is a terminal with a line editor: golang.org/x/term's. read belongs to the input's goroutine, Write to the printer's.
+type screen struct {
+	term  *term.Terminal
+	hints chan string // what the keys want told
+
+	mu    sync.Mutex
+	names map[string]bool // guarded by mu
+	fresh bool            // guarded by mu: the next line begins without the history of a user before
+}
+
+func newScreen(t *Terminal) *screen {
+	s := &screen{hints: make(chan string, 1), names: make(map[string]bool)}
+	s.term = term.NewTerminal(&keys{terminal: t, screen: s}, "sim> ")
+	s.term.AutoCompleteCallback = s.key
+	s.term.SetBracketedPasteMode(true)
+	s.resize([2]int{t.Width, t.Height})
+	if t.Resize != nil {
+		go func() {
+			for size := range t.Resize {
+				s.resize(size)
+			}
+		}()
+	}
+	return s
+}
+
+func (s *screen) resize(size [2]int) {
+	if size[0] > 0 && size[1] > 0 {
+		s.term.SetSize(size[0], size[1])
+	}
+}
+
+// Write prints above the line that is being typed.
+func (s *screen) Write(b []byte) (int, error) { return s.term.Write(b) }
+
+// close gives the terminal back as it was found; the raw mode is its owner's to end.
+func (s *screen) close() { s.term.SetBracketedPasteMode(false) }
+
+// user begins anew for a user: prompt, history and the names to complete.
+func (s *screen) user(name string) {
+	prompt := "sim> "
+	if name != "" {
+		prompt = name + "> "
+	}
+	s.term.SetPrompt(prompt)
+	if name == "" {
+		s.mu.Lock()
+		s.names, s.fresh = make(map[string]bool), true
+		s.mu.Unlock()
+	}
+}
+
+func (s *screen) know(names []proto.Name) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range names {
+		if len(s.names) < maxKnown {
+			s.names[n.String()] = true
+		}
+	}
+}
+
+// read reads a line with its prompt.
+func (s *screen) read(a ask) ([]byte, error) {
+	if a.secret {
+		line, err := s.term.ReadPassword(a.prompt)
+		return []byte(line), err
+	}
+	s.term.SetPrompt(a.prompt)
+	s.mu.Lock()
+	if s.fresh {
+		s.term.History, s.fresh = new(history), false
+	}
+	s.mu.Unlock()
+	line, err := s.term.ReadLine()
+	if err == term.ErrPasteIndicator {
+		err = errPasted
+	}
+	return []byte(line), err
+}
+
+func (s *screen) hint(text string) {
+	select {
+	case s.hints <- text:
+	default:
+	}
+}
+
+// key is called by the line editor for each key: Tab completes, and a full line is told.
+func (s *screen) key(text string, pos int, key rune) (string, int, bool) {
+	if key != '\t' {
+		if len([]rune(text)) == maxLineRunes && key >= ' ' && key != 127 {
+			s.hint("the line is full: 4096 characters are as many as can be typed; send longer texts through a pipe")
+		}
+		return "", 0, false
+	}
+	s.mu.Lock()
+	names := make([]string, 0, len(s.names))
+	for n := range s.names {
+		names = append(names, n)
+	}
+	s.mu.Unlock()
+	return complete(text, pos, names)
+}
+
+// complete completes the word before pos: the first to a command, another to a name.
+func complete(text string, pos int, names []string) (string, int, bool) {
+	if pos > len(text) {
+		return "", 0, false
+	}
+	before := text[:pos]
+	start := strings.LastIndexByte(before, ' ') + 1
+	word := before[start:]
+	verbName, rest, more := strings.Cut(before, " ")
+	var candidates []string
+	switch {
+	case !more:
+		for _, g := range grammar[1:] {
+			candidates = append(candidates, g.name)
+		}
+	case completesName(verbName, strings.Count(rest, " ")):
+		candidates = names
+	}
+	var fits []string
+	for _, c := range candidates {
+		if strings.HasPrefix(c, strings.ToLower(word)) {
+			fits = append(fits, c)
+		}
+	}
+	if len(fits) == 0 {
+		return "", 0, false
+	}
+	slices.Sort(fits)
+	common := fits[0]
+	for _, f := range fits[1:] {
+		for !strings.HasPrefix(f, common) {
+			common = common[:len(common)-1]
+		}
+	}
+	if len(fits) == 1 {
+		common += " "
+	}
+	return text[:start] + common + text[pos:], start + len(common), true
+}
+
+// completesName says whether a command has a name as its word number n, counted from 0.
+func completesName(verbName string, n int) bool {
+	switch verbName {
+	case "send", "verify", "list", "login", "logout":
+		return n == 0
+	case "disconnect":
+		return n <= 1
+	}
+	return false
+}
+
+// keys stands between the terminal and the line editor, for Ctrl-C: the first clears the line, a second soon after ends the input.
+type keys struct {
+	terminal *Terminal
+	screen   *screen
+	last     time.Time // of the last Ctrl-C
+	rest     []byte
+}
+
+const (
+	ctrlC = 0x03
+	// clearLine is, to the line editor, to the end of the line (Ctrl-E) and delete to its start (Ctrl-U).
+	clearLine = "\x05\x15"
+)
+
+func (k *keys) Write(b []byte) (int, error) { return k.terminal.Write(b) }
+
+func (k *keys) Read(b []byte) (int, error) {
+	for len(k.rest) == 0 {
+		var raw [256]byte
+		n, err := k.terminal.Read(raw[:])
+		for _, c := range raw[:n] {
+			if c != ctrlC {
+				k.rest = append(k.rest, c)
+				k.last = time.Time{}
+				continue
+			}
+			now := time.Now()
+			if now.Sub(k.last) < ctrlCWait {
+				return 0, io.EOF
+			}
+			k.last = now
+			k.rest = append(k.rest, clearLine...)
+			k.screen.hint("press Ctrl-C again to quit")
+		}
+		if err != nil && len(k.rest) == 0 {
+			return 0, err
+		}
+	}
+	n := copy(b, k.rest)
+	k.rest = append(k.rest[:0], k.rest[n:]...)
+	return n, nil
+}
+
+// history is what Up brings back: the last lines of one user.
+type history struct{ lines []string }
+
+func (h *history) Add(entry string) {
+	if entry == "" || len(h.lines) > 0 && h.lines[0] == entry {
+		return
+	}
+	h.lines = slices.Insert(h.lines, 0, entry)
+	if len(h.lines) > maxHistory {
+		h.lines = h.lines[:maxHistory]
+	}
+}
+
+func (h *history) Len() int { return len(h.lines) }
+
+// At returns an entry, the newest being 0.
+func (h *history) At(i int) string { return h.lines[i] }
