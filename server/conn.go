@@ -1,0 +1,178 @@
+package server
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"sim/proto"
+)
+
+// A conn is one connection: a login, and the session that comes of it.
+type conn struct {
+	// immutable
+	server   *Server
+	net      net.Conn
+	accepted time.Time
+
+	// guarded by admission.mu
+	stage stage
+	place int
+}
+
+// errGone is returned when a connection ended or was evicted in the middle of its login.
+var errGone = errors.New("cut off")
+
+// serve runs a connection from accept to its end. It is the goroutine that reads.
+func (c *conn) serve() {
+	defer c.server.admission.leave(c)
+	defer c.net.Close()
+	keys, welcome, err := c.login()
+	if err != nil {
+		c.server.log.Debug("login ended", "reason", loginReason(err))
+		return
+	}
+	s, first, err := c.welcome(keys, welcome)
+	if err != nil {
+		keys.Send.Clear()
+		keys.Receive.Clear()
+		keys.Clear()
+		c.server.log.Debug("login ended", "reason", loginReason(err))
+		return
+	}
+	s.serve(first)
+}
+
+// login runs the login up to Welcome, which it returns unwritten.
+func (c *conn) login() (keys *proto.Session, welcome []byte, err error) {
+	login := proto.NewLoginServer(c.server.login, c.accepted)
+	defer login.Clear()
+	buffer := make([]byte, proto.MaxUnsolvedBody)
+	for {
+		greetedBefore := login.Greeted()
+		c.net.SetDeadline(login.Deadline())
+		if _, err := io.ReadFull(c.net, buffer[:2]); err != nil {
+			return nil, nil, err
+		}
+		n := int(binary.BigEndian.Uint16(buffer))
+		var out []byte
+		if err = login.Admits(n); err == nil {
+			if n > len(buffer) {
+				buffer = make([]byte, n) // Login, after a right solution
+			}
+			if _, err := io.ReadFull(c.net, buffer[:n]); err != nil {
+				return nil, nil, err
+			}
+			out, keys, err = login.Handle(time.Now(), buffer[:n])
+		}
+		switch {
+		case errors.Is(err, proto.ErrSilence):
+			c.discard(buffer)
+			return nil, nil, err
+		case keys != nil:
+			return keys, out, nil
+		}
+		if err == nil && !greetedBefore && login.Greeted() && !c.server.admission.advance(c, greeted) {
+			return nil, nil, errGone
+		}
+		if len(out) > 0 {
+			if err == nil {
+				c.net.SetDeadline(login.Deadline())
+			}
+			if _, err := c.net.Write(out); err != nil {
+				return nil, nil, err
+			}
+		}
+		if err != nil {
+			if len(out) > 0 {
+				c.closeSlowly()
+			}
+			return nil, nil, err
+		}
+	}
+}
+
+// discard reads and throws away until the deadline or the end: silence tells nobody that a sim server listens here.
+func (c *conn) discard(buffer []byte) {
+	for {
+		if _, err := c.net.Read(buffer); err != nil {
+			return
+		}
+	}
+}
+
+// welcome writes Welcome, when the name's turn has come, and lists the session when the client's first record opens and holds a Ping.
+func (c *conn) welcome(keys *proto.Session, welcome []byte) (*session, *record, error) {
+	registry := &c.server.registry
+	if err := c.awaitTurn(keys.Name); err != nil {
+		return nil, nil, err
+	}
+	defer registry.turnOver(keys.Name)
+
+	now := time.Now()
+	c.net.SetDeadline(now.Add(proto.PingDeadline))
+	if _, err := c.net.Write(welcome); err != nil {
+		return nil, nil, err
+	}
+	s := newSession(c, keys, now)
+	first, err := s.readFirst()
+	if err != nil {
+		return nil, nil, err
+	}
+	if !c.server.admission.advance(c, proven) {
+		return nil, nil, errGone
+	}
+	replaced, ok := registry.list(s, time.Now())
+	if !ok {
+		return nil, nil, errGone
+	}
+	if replaced != nil {
+		replaced.stop()
+	}
+	return s, first, nil
+}
+
+// awaitTurn waits until a Welcome for a name may be written: at once, but for a second replacement of the same name's session. Nothing
+// may come from the client meanwhile; so reading, with a deadline, notices when it goes.
+func (c *conn) awaitTurn(name proto.Name) error {
+	giveUp := time.Now().Add(maxHold)
+	for {
+		now := time.Now()
+		wait := c.server.registry.turn(name, now)
+		if wait == 0 {
+			return nil
+		}
+		if now.Add(wait).After(giveUp) {
+			return errors.New("replaced too often")
+		}
+		c.net.SetReadDeadline(now.Add(wait))
+		var b [1]byte
+		if _, err := c.net.Read(b[:]); !errors.Is(err, os.ErrDeadlineExceeded) {
+			return errGone
+		}
+	}
+}
+
+// closeSlowly lets the client read what was written last: closing a socket that holds unread bytes would take it away.
+func (c *conn) closeSlowly() {
+	half, ok := c.net.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	c.net.SetReadDeadline(time.Now().Add(lingerTime))
+	c.discard(make([]byte, 512))
+}
+
+// loginReason is an error of the login for the log.
+func loginReason(err error) string {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "too slow"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+		return errGone.Error()
+	}
+	return reasonOf(err)
+}

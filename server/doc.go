@@ -1,0 +1,21 @@
+// Package server is the relay that people log in to: a socket, a goroutine or two for each connection, and what they share.
+// The conversation with a client is package proto's; here are the sockets, the clocks, the goroutines and the limits.
+//
+//	server.go     the lifetime: listening, accepting, the epochs, stopping
+//	admission.go  who may stay: a cap on connections, and one on those that have proved nothing
+//	conn.go       one connection: the login, then the records of a session
+//	session.go    what a session does with each frame
+//	outbox.go     the bounded queue of what waits for one session, and who writes it
+//	registry.go   who is logged in: replacing, listing, watching
+//	relay.go      what passes between two sessions
+//	passwd.go     the change of a password
+//	accounts.go   accounts, through a running server or on the database itself
+//	admin.go      both ends of the admin socket
+//	limits.go     every limit
+//
+// A connection that has proved nothing has one goroutine and a small buffer. A session has two goroutines: the reader owns the connection's
+// incoming half and everything about the session that nobody else needs; the writer owns the outgoing half. What others need is guarded
+// by the registry's mutex, and the queue between them by its own. The order of locks is registry, outbox, pool; no lock is held during I/O.
+//
+// The log gets codes and reasons: no names, no addresses, no secrets, no bytes of messages.
+package server

@@ -1,0 +1,343 @@
+package server
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sim/proto"
+)
+
+// An outbox holds the frames that wait for one session, encoded and not yet sealed, and writes them.
+//
+//  1. It is bounded: what waits, what is being written and what was promised is outboxSize at most, and poolSize over all sessions.
+//  2. Whoever puts something in never blocks, and learns at once when there is no room. Nothing is dropped in silence.
+//  3. The session's own answers always find room: its reader claims the room for a frame's largest answer before it handles the frame,
+//     and waits with reading until it has it. While it waits, nobody else gets room; and others leave outboxReserve free at any time.
+//  4. What must be told later is paid for now: a Gone has its room from the moment when it can become due.
+//  5. First in, first out. Records are sealed in the order in which they are written, by the goroutine that writes.
+//  6. Whatever waits is sealed together and written with one write. An idle outbox holds no buffer.
+//  7. A socket that takes nothing for stallTime ends the session, and so does one that takes the last frames too slowly (flushTime).
+//  8. After finish nothing gets in, what waits is written, and the frames that finish came with are the last.
+type outbox struct {
+	pool *pool // immutable
+
+	mu       sync.Mutex
+	waiting  []byte    // whole frames
+	held     int       // bytes of waiting, of what is being written, and of claims and promises
+	claimed  int       // what is left of the owner's claim
+	claiming bool      // the owner waits for room
+	closed   bool      // by finish or abort
+	last     []byte    // frames that end the connection; nil after abort
+	flushBy  time.Time // when the last frames must be written
+	wake     chan struct{}
+	room     chan struct{}
+}
+
+// pool counts the bytes of all outboxes.
+type pool struct {
+	size, reserve int64 // immutable
+	held          atomic.Int64
+}
+
+// take takes n bytes and says whether there were as many; reserve is what it must leave.
+func (p *pool) take(n int, reserve int64) bool {
+	for {
+		held := p.held.Load()
+		if held+int64(n) > p.size-reserve {
+			return false
+		}
+		if p.held.CompareAndSwap(held, held+int64(n)) {
+			return true
+		}
+	}
+}
+
+func (p *pool) give(n int) { p.held.Add(-int64(n)) }
+
+func newOutbox(p *pool) *outbox {
+	return &outbox{pool: p, wake: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+}
+
+// signal wakes the one goroutine that waits on c, now or when it comes to wait.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// take takes n bytes of room for somebody else than the owner. The caller holds mu.
+func (o *outbox) take(n int) bool {
+	if o.closed || o.claiming || o.held+n > outboxSize-outboxLast-outboxReserve || !o.pool.take(n, o.pool.reserve) {
+		return false
+	}
+	o.held += n
+	return true
+}
+
+// promise takes room for a frame of n bytes that becomes due later: see keep and release.
+func (o *outbox) promise(n int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.take(n)
+}
+
+// offer appends a frame of others than the owner, or says that there is no room.
+func (o *outbox) offer(frame []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.take(len(frame)) {
+		return false
+	}
+	o.put(frame)
+	return true
+}
+
+// offerRelayed is offer for a Relayed frame, which is encoded in its place.
+func (o *outbox) offerRelayed(r proto.Relayed) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.take(proto.RelayedFrameSize(len(r.Message))) {
+		return false
+	}
+	o.waiting = proto.AppendRelayed(o.waiting, r)
+	signal(o.wake)
+	return true
+}
+
+// keep appends a promised frame. After the end it does nothing.
+func (o *outbox) keep(frame []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.closed {
+		o.put(frame)
+	}
+}
+
+// release gives promised room back. After the end it does nothing: finish has given back everything.
+func (o *outbox) release(n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.closed {
+		o.give(n)
+	}
+}
+
+// put appends a frame whose room is taken. The caller holds mu.
+func (o *outbox) put(frame []byte) {
+	o.waiting = append(o.waiting, frame...)
+	signal(o.wake)
+}
+
+// give gives room back. The caller holds mu.
+func (o *outbox) give(n int) {
+	o.held -= n
+	o.pool.give(n)
+	if o.claiming {
+		signal(o.room)
+	}
+}
+
+// claim waits until there is room for an answer of n bytes and takes it. It is false when the session ends first. Only the owner's reader calls it.
+func (o *outbox) claim(n int) bool {
+	o.mu.Lock()
+	defer func() {
+		o.claiming = false
+		o.mu.Unlock()
+	}()
+	for {
+		if o.closed {
+			return false
+		}
+		o.claiming = true
+		fits := o.held+n <= outboxSize-outboxLast
+		if fits && o.pool.take(n, 0) {
+			o.held += n
+			o.claimed = n
+			return true
+		}
+		o.mu.Unlock()
+		if fits {
+			// The room is with other sessions, which don't know who waits for it.
+			retry := time.NewTimer(poolRetry)
+			select {
+			case <-o.room:
+			case <-retry.C:
+			}
+			retry.Stop()
+		} else {
+			<-o.room
+		}
+		o.mu.Lock()
+	}
+}
+
+// answer appends a frame within the owner's claim.
+func (o *outbox) answer(frame []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return
+	}
+	if len(frame) > o.claimed {
+		panic("server: an answer larger than its claim")
+	}
+	o.claimed -= len(frame)
+	o.put(frame)
+}
+
+// settle gives back what is left of the claim.
+func (o *outbox) settle() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n := o.claimed; n > 0 && !o.closed {
+		o.claimed = 0
+		o.give(n)
+	}
+}
+
+// finish lets nothing more in; last, which ends with a Close, follows what waits. Promises and claims are off.
+func (o *outbox) finish(now time.Time, last []byte) {
+	if len(last) > outboxLast {
+		panic("server: last words of many bytes")
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return
+	}
+	o.closed, o.last, o.flushBy = true, last, now.Add(flushTime)
+	signal(o.wake)
+	signal(o.room)
+}
+
+// abort lets nothing more in and forgets what waits: the connection is gone.
+func (o *outbox) abort() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed, o.last, o.waiting = true, nil, nil
+	signal(o.wake)
+	signal(o.room)
+}
+
+// next waits for frames. ok is false when there are none any more.
+func (o *outbox) next() (batch []byte, last bool, ok bool) {
+	for {
+		o.mu.Lock()
+		batch, o.waiting = o.waiting, nil
+		if o.closed {
+			batch = append(batch, o.last...)
+			last, ok = len(o.last) > 0, len(batch) > 0
+			o.last = nil
+			o.mu.Unlock()
+			return batch, last, ok
+		}
+		o.mu.Unlock()
+		if len(batch) > 0 {
+			return batch, false, true
+		}
+		<-o.wake
+	}
+}
+
+// written gives back the room of a batch.
+func (o *outbox) written(n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.give(n)
+}
+
+// drain gives back all room, when the writer has ended.
+func (o *outbox) drain() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.pool.give(o.held)
+	o.held, o.waiting = 0, nil
+}
+
+// errStalled is returned when a socket took nothing for stallTime, or not all of the last frames in flushTime.
+var errStalled = errors.New("stalled")
+
+var sealedBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// run writes until the end; it owns the sending half of the session and of the connection.
+func (o *outbox) run(conn net.Conn, sender *proto.Sender) error {
+	defer o.drain()
+	defer sender.Clear()
+	for {
+		batch, last, ok := o.next()
+		if !ok {
+			return nil
+		}
+		buffer := sealedBuffers.Get().(*[]byte)
+		sealed := sealBatch((*buffer)[:0], sender, batch, last, time.Now())
+		err := o.write(conn, sealed)
+		if cap(sealed) <= sealedKeep {
+			*buffer = sealed
+			sealedBuffers.Put(buffer)
+		}
+		if err != nil || last {
+			return err
+		}
+		o.written(len(batch))
+	}
+}
+
+// sealBatch seals frames into as few records as their order allows.
+func sealBatch(dst []byte, sender *proto.Sender, batch []byte, last bool, now time.Time) []byte {
+	for len(batch) > 0 {
+		n := 0
+		for n < len(batch) {
+			size := proto.FrameHeaderSize + int(binary.BigEndian.Uint16(batch[n+1:]))
+			if n+size > proto.MaxFrames {
+				break
+			}
+			n += size
+		}
+		if n == len(batch) && last {
+			return sender.SealLast(dst, batch)
+		}
+		dst = sender.Seal(dst, batch[:n], now)
+		batch = batch[n:]
+	}
+	return dst
+}
+
+// write writes all of b in one Write if the socket takes it. It looks every stallCheck whether anything moved.
+func (o *outbox) write(conn net.Conn, b []byte) error {
+	moved := time.Now()
+	for {
+		limit := time.Now().Add(stallCheck)
+		if by := o.flushDeadline(); !by.IsZero() && by.Before(limit) {
+			limit = by
+		}
+		conn.SetWriteDeadline(limit)
+		n, err := conn.Write(b)
+		b = b[n:]
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		now := time.Now()
+		if n > 0 {
+			moved = now
+		}
+		if by := o.flushDeadline(); now.Sub(moved) >= stallTime || !by.IsZero() && !now.Before(by) {
+			return errStalled
+		}
+	}
+}
+
+// flushDeadline is when the last frames must be written; the zero time before the end.
+func (o *outbox) flushDeadline() time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.flushBy
+}

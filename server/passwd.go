@@ -1,0 +1,60 @@
+package server
+
+import (
+	"errors"
+	"time"
+
+	"sim/proto"
+)
+
+// passwordChange is how far a session's change of password is.
+type passwordChange struct {
+	begun *proto.PasswordServer // between PasswordBegin and PasswordSet
+	wrong int                   // old passwords
+}
+
+func (s *session) passwordBegin(body []byte) *ending {
+	if s.passwd.begun != nil {
+		return violation("a second PasswordBegin")
+	}
+	begun, frame, err := proto.AnswerPasswordBegin(nil, s.conn.server.login.Directory, s.keys, body)
+	if err != nil {
+		if _, peer := errors.AsType[*proto.PeerError](err); peer {
+			return violation(err.Error())
+		}
+		s.conn.server.log.Error("a password could not be changed", "step", "read")
+		s.out.answer(proto.AppendDone(nil, proto.DoneNotSaved, nil))
+		return nil
+	}
+	s.passwd.begun = begun
+	s.out.answer(frame)
+	return nil
+}
+
+func (s *session) passwordSet(body []byte) *ending {
+	begun := s.passwd.begun
+	if begun == nil {
+		return violation("a PasswordSet without a PasswordBegin")
+	}
+	s.passwd.begun = nil
+	verifier, m2, err := begun.Set(body)
+	switch {
+	case errors.Is(err, proto.ErrRefused):
+		s.out.answer(proto.AppendDone(nil, proto.DoneRefused, nil))
+		if s.passwd.wrong++; s.passwd.wrong == maxWrongPasswords {
+			return endPasswords
+		}
+		return nil
+	case err != nil:
+		return violation(err.Error())
+	}
+	err = s.conn.server.store.SetVerifier(s.name.String(), verifier, time.Now())
+	clear(verifier[:])
+	if err != nil {
+		s.conn.server.log.Error("a password could not be changed", "step", "write")
+		s.out.answer(proto.AppendDone(nil, proto.DoneNotSaved, nil))
+		return nil
+	}
+	s.out.answer(proto.AppendDone(nil, proto.DoneChanged, m2))
+	return nil
+}
