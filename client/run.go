@@ -130,8 +130,9 @@ func (r *runner) pump() {
 	r.results()
 }
 
-// event takes what the session tells.
+// event takes what the session tells, and prints the results that are due with it before anything later.
 func (r *runner) event(e event) {
+	defer r.results()
 	switch e := e.(type) {
 	case loggedIn:
 		r.up = true
