@@ -630,6 +630,20 @@ func TestLyingServerSubstitutesShares(t *testing.T) {
 	}
 }
 
+func TestDigitsAreTwelve(t *testing.T) {
+	small := false
+	for i := range 200 {
+		d := digits(&ticket.Run{CID: ticket.CID{byte(i)}}, nil, nil, nil)
+		if !twelve.MatchString(d) {
+			t.Errorf("got %q", d)
+		}
+		small = small || d[0] == '0'
+	}
+	if !small {
+		t.Error("none begins with a zero")
+	}
+}
+
 // The digits are over each of both shares, the ML-KEM key, both names and the cid.
 func TestDigitsAreOverEverything(t *testing.T) {
 	base := ticket.Run{Initiator: alice, Responder: bob, CID: ticket.CID{1}}

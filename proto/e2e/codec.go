@@ -52,13 +52,13 @@ var Versions = []byte{1}
 // Header returns the type and the cid of a peer message. It returns ErrMalformed for an unknown type and for a length that
 // the type does not have; the lengths of Want and Message follow from their fields.
 func Header(msg []byte) (typ byte, cid ticket.CID, err error) {
-	if len(msg) < headerSize {
+	if len(msg) <= headerSize { // no message is so short
 		return 0, cid, ErrMalformed
 	}
 	ok := false
 	switch n := len(msg); msg[0] {
 	case TypeWant:
-		ok = n > headerSize && n == headerSize+1+int(msg[headerSize])
+		ok = n == headerSize+1+int(msg[headerSize])
 	case TypeNonce:
 		ok = n == ticket.NonceMsgSize
 	case TypeDecline:

@@ -235,7 +235,7 @@ func parsePlaintext(b []byte) (r Received, err error) {
 	}
 	n := int(binary.BigEndian.Uint16(body))
 	body = body[lengthSize:]
-	if n > len(body) || padded(n) != len(body) || !zero(body[n:]) || !validText(body[:n]) {
+	if padded(n) != len(body) || !zero(body[n:]) || !validText(body[:n]) {
 		return Received{}, ErrViolation
 	}
 	r.Text = body[:n:n]
@@ -275,7 +275,7 @@ func messageSize(n int) bool {
 		return true
 	}
 	n -= emptySize + lengthSize
-	return minText <= n && n <= MaxText && padded(n) == n
+	return n <= MaxText && padded(n) == n
 }
 
 func zero(b []byte) bool {

@@ -10,6 +10,8 @@ import (
 	"sim/proto/ticket"
 )
 
+var twelve = regexp.MustCompile(`^\d{3} \d{3} \d{3} \d{3}$`)
+
 func TestOpening(t *testing.T) {
 	o := play(t, atEnd)
 	if o.ca.Peer() != bob || o.cb.Peer() != alice {
@@ -22,7 +24,7 @@ func TestOpening(t *testing.T) {
 	if o.ca.Version() != 1 || o.cb.Version() != 1 {
 		t.Error("wrong version")
 	}
-	if !regexp.MustCompile(`^\d{3} \d{3} \d{3} \d{3}$`).MatchString(o.ca.Digits()) {
+	if !twelve.MatchString(o.ca.Digits()) {
 		t.Errorf("digits: %q", o.ca.Digits())
 	}
 	for what, c := range map[string]struct {
@@ -76,6 +78,21 @@ func TestHighestCommonVersion(t *testing.T) {
 		_, _, err := Start(alice, bob, versions)
 		refused(t, "no version list", err, ErrNoVersion)
 	}
+}
+
+// What the caller does with its slices afterwards changes nothing.
+func TestOpeningOwnsItsVersions(t *testing.T) {
+	versions := []byte{1, 2}
+	a, want, err := Start(alice, bob, versions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions[1] = 3
+	b, nonce, err := Answer(bob, alice, want, []byte{1, 2}, &bobKeys.Nonce)
+	if err != nil {
+		t.Fatal(err)
+	}
+	(&opening{a: a, b: b, nonce: nonce}).finish(t)
 }
 
 func TestNobodyOpensToHimself(t *testing.T) {
@@ -136,6 +153,11 @@ func TestEndedOpeningsForget(t *testing.T) {
 		}
 	}
 	check("done", o.a, o.b)
+
+	o = play(t, atOffer)
+	o.a.Clear()
+	o.b.Clear()
+	check("cleared before Offer", o.a, o.b)
 
 	o = play(t, atConfirm)
 	if !zero(o.b.nb[:]) {

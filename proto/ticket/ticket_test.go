@@ -175,6 +175,14 @@ func TestIntroBoxOpensInItsPlaceOnly(t *testing.T) {
 			t.Errorf("%s: got %v, want ErrOpen", label, err)
 		}
 	}
+	// The server lies, and seals one of another length.
+	for _, n := range []int{0, 96, 303, 305} {
+		plaintext := append(join(s.intro.N1[:], alice[:], bob[:], s.run.CID[:]), make([]byte, 304)...)[:n]
+		sealed := box.Seal(&aliceKeys.Intro, labelIntro, box.FromResponder, &context, plaintext)
+		if _, _, err := s.run.OpenIntro(&aliceKeys.Intro, &s.h2, &s.intro.N1, sealed); !errors.Is(err, box.ErrOpen) {
+			t.Errorf("%d bytes: got %v, want ErrOpen", n, err)
+		}
+	}
 	// Reflected: a box that alice herself could have sealed.
 	sealed := box.Seal(&aliceKeys.Intro, labelIntro, box.FromInitiator, &context, make([]byte, IntroBoxSize-box.Overhead))
 	if _, _, err := s.run.OpenIntro(&aliceKeys.Intro, &s.h2, &s.intro.N1, sealed); !errors.Is(err, box.ErrOpen) {
