@@ -57,6 +57,9 @@ func runClient(c *cli.Context) error {
 	if config.PasswordFile != "" && config.User == "" {
 		return usagef("--password-file needs --user NAME")
 	}
+	if config.PasswordFile == "-" {
+		config.PasswordFile = "" // a line of standard input is where it comes from anyway
+	}
 	if code := clientOn(c.Context, config, c.App.Reader, c.App.Writer); code != 0 {
 		return codeError(code)
 	}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// An actor is a process of sim in a test: one that is written to and listened to line by line. One goroutine uses it.
+type actor struct {
+	cmd   *exec.Cmd
+	stdin io.WriteCloser
+	lines chan string   // of its standard output; closed at its end
+	ended chan struct{} // closed when the process has been waited for
+
+	mu     sync.Mutex
+	stdout bytes.Buffer
+	stderr bytes.Buffer
+}
+
+// startActor starts sim in a directory. The program is this test's own, under the name that makes it call main.
+func startActor(dir string, env []string, args ...string) (*actor, error) {
+	exe, err := exec.LookPath("sim")
+	if err != nil {
+		return nil, err
+	}
+	a := &actor{cmd: exec.Command(exe, args...), lines: make(chan string, 4096), ended: make(chan struct{})}
+	a.cmd.Dir, a.cmd.Env = dir, env
+	if a.stdin, err = a.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	stdout, err := a.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	stderr, err := a.cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := a.cmd.Start(); err != nil {
+		return nil, err
+	}
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer close(a.lines)
+		for r := bufio.NewReader(stdout); ; {
+			line, err := r.ReadString('\n')
+			a.mu.Lock()
+			a.stdout.WriteString(line)
+			a.mu.Unlock()
+			if line != "" {
+				a.lines <- strings.TrimSuffix(line, "\n")
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+	reading.Go(func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := stderr.Read(buf)
+			a.mu.Lock()
+			a.stderr.Write(buf[:n])
+			a.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	})
+	go func() {
+		reading.Wait()
+		a.cmd.Wait()
+		close(a.ended)
+	}()
+	return a, nil
+}
+
+// output returns all that the actor has printed.
+func (a *actor) output() (stdout, stderr []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return bytes.Clone(a.stdout.Bytes()), bytes.Clone(a.stderr.Bytes())
+}
+
+func (a *actor) say(lines ...string) error {
+	_, err := io.WriteString(a.stdin, strings.Join(lines, "\n")+"\n")
+	return err
+}
+
+// see waits for a line that is the pattern, and returns it.
+func (a *actor) see(pattern string) (string, error) {
+	re, err := regexp.Compile("^(?:" + pattern + ")$")
+	if err != nil {
+		return "", err
+	}
+	timeout := time.After(scriptWait)
+	for {
+		select {
+		case line, ok := <-a.lines:
+			if !ok {
+				return "", a.missed(pattern, "ended")
+			}
+			if re.MatchString(line) {
+				return line, nil
+			}
+		case <-timeout:
+			return "", a.missed(pattern, "waited")
+		}
+	}
+}
+
+func (a *actor) missed(pattern, how string) error {
+	out, errs := a.output()
+	return fmt.Errorf("%s without %q\n[stdout]\n%s[stderr]\n%s", how, pattern, out, errs)
+}
+
+func (a *actor) signal(name string) error {
+	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt, "KILL": os.Kill}
+	s, ok := signals[name]
+	if !ok {
+		return fmt.Errorf("no signal %q", name)
+	}
+	return a.cmd.Process.Signal(s)
+}
+
+// end closes the input and waits for the end. It returns the exit code, -1 if a signal ended it.
+func (a *actor) end() (int, error) {
+	a.stdin.Close()
+	select {
+	case <-a.ended:
+		return a.cmd.ProcessState.ExitCode(), nil
+	case <-time.After(scriptWait):
+		out, errs := a.output()
+		return 0, fmt.Errorf("it did not end\n[stdout]\n%s[stderr]\n%s", out, errs)
+	}
+}
+
+// kill makes sure that nothing is left.
+func (a *actor) kill() {
+	a.stdin.Close()
+	if err := a.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return
+	}
+	<-a.ended
+}
+
+// freeHost returns a host and port of this machine on which nobody listens.
+func freeHost() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}

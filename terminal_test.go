@@ -1,0 +1,450 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/term"
+)
+
+// A person is a process of sim on a terminal of its own: a pty, with a screen that shows what is written to it.
+type person struct {
+	t        *testing.T
+	cmd      *exec.Cmd
+	keyboard *os.File // the pty's other side
+	tty      *os.File
+	before   *term.State
+	ended    chan struct{}
+
+	mu     sync.Mutex
+	screen *screen
+	raw    bytes.Buffer
+	news   chan struct{} // something was written
+}
+
+// sitDown starts sim on a terminal. Where stdin names a file, the input comes from there.
+func sitDown(t *testing.T, dir, stdin string, args ...string) *person {
+	t.Helper()
+	return sitDownWith(t, dir, func(cmd *exec.Cmd) {
+		if stdin == "" {
+			return
+		}
+		f, err := os.Open(stdin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		cmd.Stdin = f
+	}, args...)
+}
+
+// sitDownWith starts sim on a terminal, but for the streams that redirect sets.
+func sitDownWith(t *testing.T, dir string, redirect func(*exec.Cmd), args ...string) *person {
+	t.Helper()
+	exe, err := exec.LookPath("sim")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyboard, tty, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pty.Setsize(keyboard, &pty.Winsize{Rows: 24, Cols: 80}); err != nil {
+		t.Fatal(err)
+	}
+	p := &person{t: t, keyboard: keyboard, tty: tty, ended: make(chan struct{}), screen: newScreen(80), news: make(chan struct{}, 1)}
+	if p.before, err = term.GetState(int(tty.Fd())); err != nil {
+		t.Fatal(err)
+	}
+	p.cmd = exec.Command(exe, args...)
+	p.cmd.Dir = dir
+	p.cmd.Env = append(os.Environ(), "TERM=xterm", "SIM_SERVER=")
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = tty, tty, tty
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 2}
+	redirect(p.cmd)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := keyboard.Read(buf)
+			p.mu.Lock()
+			p.screen.Write(buf[:n])
+			p.raw.Write(buf[:n])
+			p.mu.Unlock()
+			select {
+			case p.news <- struct{}{}:
+			default:
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	go func() {
+		p.cmd.Wait()
+		close(p.ended)
+	}()
+	t.Cleanup(func() {
+		p.cmd.Process.Kill()
+		<-p.ended
+		tty.Close()
+		keyboard.Close()
+	})
+	return p
+}
+
+func (p *person) types(s string) {
+	p.t.Helper()
+	if _, err := p.keyboard.WriteString(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// until waits until the screen is as wanted.
+func (p *person) until(what string, good func(*screen) bool) {
+	p.t.Helper()
+	timeout := time.After(scriptWait)
+	for {
+		p.mu.Lock()
+		ok := good(p.screen)
+		text := strings.Join(p.screen.text(), "\n")
+		p.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-p.news:
+		case <-timeout:
+			p.t.Fatalf("waited for %s; the screen:\n%s", what, text)
+		}
+	}
+}
+
+// seesRow waits for a row that is the pattern.
+func (p *person) seesRow(pattern string) {
+	p.t.Helper()
+	re := regexp.MustCompile("^(?:" + pattern + ")$")
+	p.until("a row "+pattern, func(s *screen) bool {
+		for _, row := range s.text() {
+			if re.MatchString(row) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// seesPrompt waits until the cursor's row is this, with nothing after it.
+func (p *person) seesPrompt(want string) {
+	p.t.Helper()
+	p.until(fmt.Sprintf("the prompt %q", want), func(s *screen) bool {
+		return strings.TrimRight(s.prompt(), " ") == strings.TrimRight(want, " ") && s.col == len([]rune(want))
+	})
+}
+
+// leaves waits for the end, and checks the exit code and that the terminal is as it was.
+func (p *person) leaves(code int) {
+	p.t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(scriptWait):
+		p.t.Fatalf("it does not end; the screen:\n%s", strings.Join(p.screen.text(), "\n"))
+	}
+	p.mu.Lock()
+	text := strings.Join(p.screen.text(), "\n")
+	p.mu.Unlock()
+	if got := p.cmd.ProcessState.ExitCode(); got != code {
+		p.t.Errorf("exit code %d, want %d; the screen:\n%s", got, code, text)
+	}
+	after, err := term.GetState(int(p.tty.Fd()))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if !reflect.DeepEqual(p.before, after) {
+		p.t.Error("the terminal is not as it was")
+	}
+	if strings.Contains(text, "goroutine ") {
+		p.t.Errorf("a stack trace:\n%s", text)
+	}
+}
+
+// neverShowed fails if one of the texts was ever written to the terminal.
+func (p *person) neverShowed(texts ...string) {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, text := range texts {
+		if bytes.Contains(p.raw.Bytes(), []byte(text)) {
+			p.t.Errorf("%q was on the terminal", text)
+		}
+	}
+}
+
+// room is a directory with a server that knows people.
+func room(t *testing.T) (dir, address string, server *actor) {
+	t.Helper()
+	dir = t.TempDir()
+	db, err := peopleDB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "sim.db"), db, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server = enter(t, dir, "server", "--listen", "127.0.0.1:0")
+	address, err = server.see("sim://.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir, address, server
+}
+
+// enter starts sim with pipes.
+func enter(t *testing.T, dir string, args ...string) *actor {
+	t.Helper()
+	a, err := startActor(dir, append(os.Environ(), "SIM_SERVER="), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.kill)
+	return a
+}
+
+func sees(t *testing.T, a *actor, pattern string) {
+	t.Helper()
+	if _, err := a.see(pattern); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// bobIn logs bob in through a pipe.
+func bobIn(t *testing.T, dir, address string) *actor {
+	t.Helper()
+	bob := enter(t, dir, "client", "--server", address, "--user", "bob")
+	bob.say(people["bob"])
+	sees(t, bob, "= logged in as bob")
+	return bob
+}
+
+// aliceIn logs alice in at a terminal.
+func aliceIn(t *testing.T, dir, address string) *person {
+	t.Helper()
+	alice := sitDown(t, dir, "", "client", "--server", address)
+	alice.seesPrompt("user name: ")
+	alice.types("alice\r")
+	alice.seesPrompt("password for alice: ")
+	alice.types(people["alice"] + "\r")
+	alice.seesRow("= logged in as alice")
+	alice.seesPrompt("alice> ")
+	return alice
+}
+
+func TestTerminal(t *testing.T) {
+	t.Parallel()
+	dir, address, _ := room(t)
+	bob := bobIn(t, dir, address)
+	alice := aliceIn(t, dir, address)
+	alice.neverShowed(people["alice"])
+
+	// What comes in stands above the line that is being typed.
+	alice.types("send bob hal")
+	alice.seesPrompt("alice> send bob hal")
+	bob.say("send alice incoming")
+	alice.until("the message above the line", func(s *screen) bool {
+		return s.above() == "< bob: incoming" && s.prompt() == "alice> send bob hal"
+	})
+	alice.types("lo\r")
+	alice.seesRow("= bob: delivered")
+	sees(t, bob, "< alice: hallo")
+
+	// Tab completes commands and names.
+	alice.seesPrompt("alice> ")
+	alice.types("ver\t")
+	alice.seesPrompt("alice> verify ")
+	alice.types("b\t")
+	alice.seesPrompt("alice> verify bob ")
+	alice.types("\r")
+	alice.seesRow(`= verify bob: (\d{3} ){4}\(not confirmed\)`)
+
+	// Editing: Home, End, and what was typed before.
+	alice.seesPrompt("alice> ")
+	alice.types("end bob over\x01s\x05!\r")
+	alice.seesRow("= bob: delivered")
+	sees(t, bob, "< alice: over!")
+	alice.types("\x1b[A")
+	alice.seesPrompt("alice> send bob over!")
+
+	// Ctrl-C clears the line, and twice quits.
+	alice.types("\x03")
+	alice.seesPrompt("alice> ")
+	alice.types("\x03\x03")
+	alice.leaves(0)
+	sees(t, bob, `\* alice logged out`)
+	alice.neverShowed(people["alice"])
+}
+
+func TestTerminalResize(t *testing.T) {
+	t.Parallel()
+	dir, address, _ := room(t)
+	bob := bobIn(t, dir, address)
+	alice := aliceIn(t, dir, address)
+	alice.mu.Lock()
+	alice.screen = newScreen(30)
+	alice.mu.Unlock()
+	if err := pty.Setsize(alice.keyboard, &pty.Winsize{Rows: 24, Cols: 30}); err != nil {
+		t.Fatal(err)
+	}
+	typed := "send bob " + strings.Repeat("long words ", 5)
+	alice.types(typed)
+	whole := func(s *screen) bool {
+		text := strings.Join(strings.Fields(strings.Join(s.text(), "")), "")
+		return strings.Count(text, "sendbob") == 1 && strings.Count(text, "words") == 5
+	}
+	alice.until("the whole line", whole)
+	bob.say("send alice incoming")
+	alice.until("the message, and the line once", func(s *screen) bool {
+		return strings.Contains(strings.Join(s.text(), "\n"), "< bob: incoming") && whole(s)
+	})
+	alice.types("\r")
+	sees(t, bob, "< alice: (long words ){5}")
+	alice.types("quit\r")
+	alice.leaves(0)
+}
+
+// The next user at a terminal finds nothing of the one before: not on the screen, not in the history.
+func TestTerminalNextUser(t *testing.T) {
+	t.Parallel()
+	dir, address, _ := room(t)
+	bob := bobIn(t, dir, address)
+	alice := aliceIn(t, dir, address)
+	alice.types("send bob secret plan\r")
+	alice.seesRow("= bob: delivered")
+	bob.say("send alice secret answer")
+	alice.seesRow("< bob: secret answer")
+	alice.types("logout\r")
+	alice.seesRow("= logged out alice")
+	alice.seesPrompt("sim> ")
+	alice.until("a clean screen", func(s *screen) bool { return !strings.Contains(strings.Join(s.text(), "\n"), "secret") })
+	alice.types("login carol\r")
+	alice.seesPrompt("password for carol: ")
+	alice.types("not the right one\r")
+	alice.seesPrompt("password for carol: ") // a typing mistake ends nothing
+	alice.seesRow(".*wrong.*")
+	alice.types(people["carol"] + "\r")
+	alice.seesPrompt("carol> ")
+	alice.types("\x1b[A\x1b[A\x1b[A")
+	alice.types("list\r")
+	alice.seesRow(`= online \(2\): bob carol`)
+	alice.until("no line of alice's", func(s *screen) bool { return !strings.Contains(strings.Join(s.text(), "\n"), "secret") })
+	alice.types("\x04") // Ctrl-D
+	alice.leaves(0)
+	alice.neverShowed(people["alice"], people["carol"], "not the right one")
+}
+
+func TestTerminalServerDies(t *testing.T) {
+	t.Parallel()
+	dir, address, server := room(t)
+	alice := aliceIn(t, dir, address)
+	alice.types("send bob half a li")
+	server.signal("KILL")
+	alice.seesRow(".*lost.*")
+	alice.types("\x03\x03")
+	alice.leaves(4)
+}
+
+func TestTerminalSignal(t *testing.T) {
+	t.Parallel()
+	dir, address, _ := room(t)
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT} {
+		alice := aliceIn(t, dir, address)
+		alice.types("half a li")
+		alice.seesPrompt("alice> half a li")
+		alice.cmd.Process.Signal(s)
+		alice.leaves(exitInterrupted)
+	}
+}
+
+// Commands from a terminal, output to a file: the password is asked for on the terminal all the same.
+func TestTerminalOutputElsewhere(t *testing.T) {
+	t.Parallel()
+	dir, address, _ := room(t)
+	out, err := os.Create(filepath.Join(dir, "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	alice := sitDownWith(t, dir, func(cmd *exec.Cmd) { cmd.Stdout = out }, "client", "--server", address, "--user", "alice")
+	alice.seesRow("password for alice:")
+	alice.types(people["alice"] + "\n")
+	alice.types("list\n")
+	alice.types("quit\n")
+	alice.leaves(0)
+	alice.neverShowed(people["alice"])
+	b, err := os.ReadFile(out.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "= logged in as alice\n= online (1): alice\n= logged out alice\n"; string(b) != want {
+		t.Errorf("the output is %q, want %q", b, want)
+	}
+}
+
+func TestTerminalAdduser(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const secret, other = "copper-anvil-62-violet", "another-kettle-17-ribbon"
+	start := func(args ...string) *person {
+		// The input is elsewhere: the terminal is asked all the same.
+		return sitDown(t, dir, os.DevNull, append([]string{"adduser"}, args...)...)
+	}
+	both := func(p *person, first, second string) {
+		p.seesPrompt("Password for alice: ")
+		p.types(first + "\n")
+		p.seesPrompt("The same again: ")
+		p.types(second + "\n")
+	}
+
+	p := start("alice")
+	both(p, secret, other)
+	p.seesRow("sim: the two passwords differ.*")
+	p.leaves(exitFailed)
+	p.neverShowed(secret, other)
+
+	p = start("alice")
+	p.seesPrompt("Password for alice: ")
+	p.types("password12\n")
+	p.seesRow("sim: .*--force.*")
+	p.leaves(exitFailed)
+	p.neverShowed("password12")
+
+	p = start("alice")
+	p.seesPrompt("Password for alice: ")
+	p.types("half of it\x03") // Ctrl-C
+	p.leaves(exitInterrupted)
+	p.neverShowed("half of it")
+
+	p = start("alice")
+	both(p, secret, secret)
+	p.seesRow("= added alice")
+	p.leaves(0)
+	p.neverShowed(secret)
+
+	p = start("alice") // taken: nobody is asked
+	p.seesRow("sim: the name alice is taken.*")
+	p.leaves(exitFailed)
+}
