@@ -134,9 +134,8 @@ func (a *actor) signal(name string) error {
 	return a.cmd.Process.Signal(s)
 }
 
-// end closes the input and waits for the end. It returns the exit code, -1 if a signal ended it.
+// end waits for the end. It returns the exit code, -1 if a signal ended it.
 func (a *actor) end() (int, error) {
-	a.stdin.Close()
 	select {
 	case <-a.ended:
 		return a.cmd.ProcessState.ExitCode(), nil

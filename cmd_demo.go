@@ -175,7 +175,7 @@ func (d *demo) talk(ctx context.Context) error {
 		return err
 	}
 
-	// say types at a client, and waits for the line that answers.
+	// say types at a client, and waits for the line that answers. Further lines of input are passwords.
 	var failed error
 	var lines []string
 	say := func(c *child, who, answer string, input ...string) (got string) {
@@ -186,7 +186,11 @@ func (d *demo) talk(ctx context.Context) error {
 			return ""
 		}
 		if got, failed = c.expect(ctx, answer); failed == nil {
-			lines = append(lines, fmt.Sprintf("%s types   %s", who, input[0]), fmt.Sprintf("%s sees    %s", who, got))
+			typed := input[0]
+			if len(input) > 1 {
+				typed += "   and the password"
+			}
+			lines = append(lines, fmt.Sprintf("%s types   %s", who, typed), fmt.Sprintf("%s sees    %s", who, got))
 		}
 		return got
 	}

@@ -31,6 +31,7 @@ import (
 //	eof NAME                  closes its input
 //	signal NAME TERM|INT|KILL
 //	end NAME code             closes its input, waits for its end, and leaves NAME.out and NAME.err
+//	dies NAME code            the same, of an end that is not its input's
 //	tap NAME host             starts a recorder in front of a server, and sets $NAME to its host and port
 //	tapped NAME file text…    writes the sizes of what went by, and fails if there is a record of another size or one of the texts
 //	forge VAR key host        sets $VAR to the address that has the key of one and the host of the other
@@ -56,7 +57,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"people": scriptPeople, "serve": scriptServe, "spawn": scriptSpawn, "say": scriptSay, "see": scriptSee, "eof": scriptEOF,
-			"signal": scriptSignal, "end": scriptEnd, "tap": scriptTap, "tapped": scriptTapped, "forge": scriptForge,
+			"signal": scriptSignal, "end": scriptEnd, "dies": scriptDies, "tap": scriptTap, "tapped": scriptTapped, "forge": scriptForge,
 			"text": scriptText, "repeat": scriptRepeat, "future": scriptFuture, "free": scriptFree,
 		},
 		RequireUniqueNames: true,
@@ -166,7 +167,7 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func scriptSpawn(ts *testscript.TestScript, neg bool, args []string) {
-	arguments(ts, neg, args, 2, "spawn NAME arg…")
+	arguments(ts, neg, args, 1, "spawn NAME arg…")
 	spawn(ts, args[0], args[1:]...)
 }
 
@@ -193,6 +194,12 @@ func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {
 
 func scriptEnd(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, 2, "end NAME code")
+	actorOf(ts, args[0]).stdin.Close()
+	scriptDies(ts, neg, args)
+}
+
+func scriptDies(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 2, "dies NAME code")
 	a := actorOf(ts, args[0])
 	code, err := a.end()
 	ts.Check(err)

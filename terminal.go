@@ -32,12 +32,18 @@ func askPassword(ctx context.Context, prompt string) ([]byte, error) {
 	if err != nil {
 		return nil, errNoTerminal
 	}
-	defer out.Close()
 	fd := int(in.Fd())
-	before, err := term.GetState(fd)
+	// Without echo before the prompt stands there: whoever sees it may type. ReadPassword sets what else it needs.
+	before, err := term.MakeRaw(fd)
 	if err != nil {
 		in.Close()
+		out.Close()
 		return nil, errNoTerminal
+	}
+	restore := func() {
+		term.Restore(fd, before)
+		fmt.Fprintln(out)
+		out.Close()
 	}
 	type answer struct {
 		line []byte
@@ -46,21 +52,20 @@ func askPassword(ctx context.Context, prompt string) ([]byte, error) {
 	answers := make(chan answer, 1)
 	fmt.Fprint(out, prompt)
 	go func() {
-		defer in.Close()
 		line, err := term.ReadPassword(fd)
 		answers <- answer{line, err}
 	}()
 	select {
 	case a := <-answers:
-		fmt.Fprintln(out)
+		restore()
+		in.Close()
 		if errors.Is(a.err, io.EOF) {
 			return nil, errors.New("no password was typed")
 		}
 		return a.line, a.err
 	case <-ctx.Done():
 		// The read can't be called back, but the program is about to end.
-		term.Restore(fd, before)
-		fmt.Fprintln(out)
+		restore()
 		return nil, ctx.Err()
 	}
 }

@@ -305,10 +305,13 @@ func TestTerminalResize(t *testing.T) {
 	alice := aliceIn(t, dir, address)
 	alice.mu.Lock()
 	alice.screen = newScreen(30)
+	alice.screen.Write([]byte("alice> "))
+	before := alice.raw.Len()
 	alice.mu.Unlock()
 	if err := pty.Setsize(alice.keyboard, &pty.Winsize{Rows: 24, Cols: 30}); err != nil {
 		t.Fatal(err)
 	}
+	alice.until("the redrawn prompt", func(s *screen) bool { return alice.raw.Len() > before && s.prompt() == "alice> " })
 	typed := "send bob " + strings.Repeat("long words ", 5)
 	alice.types(typed)
 	whole := func(s *screen) bool {
@@ -348,7 +351,8 @@ func TestTerminalNextUser(t *testing.T) {
 	alice.types(people["carol"] + "\r")
 	alice.seesPrompt("carol> ")
 	alice.types("\x1b[A\x1b[A\x1b[A")
-	alice.types("list\r")
+	alice.seesPrompt("carol> login carol")
+	alice.types("\x15list\r")
 	alice.seesRow(`= online \(2\): bob carol`)
 	alice.until("no line of alice's", func(s *screen) bool { return !strings.Contains(strings.Join(s.text(), "\n"), "secret") })
 	alice.types("\x04") // Ctrl-D
@@ -428,7 +432,7 @@ func TestTerminalAdduser(t *testing.T) {
 	p = start("alice")
 	p.seesPrompt("Password for alice: ")
 	p.types("password12\n")
-	p.seesRow("sim: .*--force.*")
+	p.seesRow("sim: this password is too easy.*")
 	p.leaves(exitFailed)
 	p.neverShowed("password12")
 
