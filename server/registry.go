@@ -254,14 +254,20 @@ func (g *registry) tell() {
 	}
 }
 
-// stop lists nobody any more, and returns who is on the list.
-func (g *registry) stop() []*session {
+// stop lists nobody any more and empties the list, of which it returns those whom the caller is to stop. All learn that the server stops,
+// and nobody that the others are gone.
+func (g *registry) stop() (list []*session) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.stopped = true
-	list := make([]*session, 0, len(g.sessions))
 	for _, s := range g.sessions {
-		list = append(list, s)
+		if s.mark(endStopping) {
+			list = append(list, s)
+		}
+		s.contacts = nil
+	}
+	for _, s := range g.sessions {
+		g.drop(s, proto.GoneLost)
 	}
 	return list
 }

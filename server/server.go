@@ -148,7 +148,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	cancel()
 	for _, session := range s.registry.stop() {
-		session.end(endStopping)
+		session.stop()
 	}
 	for _, c := range s.admission.stop() {
 		c.net.Close()
