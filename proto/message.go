@@ -94,13 +94,14 @@ func AppendUsers(b []byte, more bool, names []Name) []byte {
 	return b
 }
 
-// ParseUsers reads a Users body: names in strictly ascending order.
+// ParseUsers reads a Users body: names in strictly ascending order, and at least one when there are more.
 func ParseUsers(body []byte) (more bool, names []Name, ok bool) {
 	more, ok = parseBool(body[0])
 	if !ok {
 		return false, nil, false
 	}
 	names, ok = parseNames(body[1:])
+	ok = ok && (len(names) > 0 || !more) // whoever asks for more names the last of the page
 	for i := 1; i < len(names); i++ {
 		ok = ok && names[i-1].Compare(names[i]) < 0
 	}
@@ -287,6 +288,12 @@ func AppendNotice(b []byte, code byte) []byte { return append(appendHeader(b, Ty
 func AppendClose(b []byte, reason Reason) []byte {
 	return append(appendHeader(b, TypeClose, 1), byte(reason))
 }
+
+// ParseNotice reads a Notice body.
+func ParseNotice(body []byte) (code byte, ok bool) { return body[0], body[0] == NoticeStopping }
+
+// ParseClose reads a Close body.
+func ParseClose(body []byte) (Reason, bool) { return Reason(body[0]), Reason(body[0]) <= CloseRemoved }
 
 func boolByte(v bool) byte {
 	if v {
