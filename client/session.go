@@ -228,6 +228,9 @@ func (s *session) relayed(now time.Time, r proto.Relayed) {
 		return
 	}
 	if typ == e2e.TypeMessage {
+		if p != nil && p.answering != nil && p.answering.machine.CID() == cid {
+			return // its Confirm came back to the sender and is still to come, and this after it
+		}
 		if p == nil || p.talk == nil || p.talk.conv.CID() != cid {
 			s.relay(r.From, r.Tag, e2e.Decline(cid, e2e.DeclineUnknown))
 			return
