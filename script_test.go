@@ -233,7 +233,7 @@ func scriptTapped(ts *testscript.TestScript, neg bool, args []string) {
 	if found, n := t.find(args[2:]); found != "" || n == 0 {
 		ts.Fatalf("%q is in the %d bytes on the wire", found, n)
 	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[1]), fmt.Appendf(nil, "%+v\n", seen), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), fmt.Appendf(nil, "%+v\n", sizes(seen)), 0o600))
 }
 
 func scriptForge(ts *testscript.TestScript, neg bool, args []string) {
