@@ -13,6 +13,7 @@ import (
 // puzzle's work again for what she sends. Nobody ends with a session.
 func TestMalloryFlipsEveryByte(t *testing.T) {
 	w := newWorld(t)
+	w.config.PuzzleBits = 5 // half of all answers are right
 	at, _ := w.stages(t, w.config)
 	for i, b := range at {
 		for pos := range b.body {
@@ -27,7 +28,7 @@ func TestMalloryFlipsEveryByte(t *testing.T) {
 				if err != nil {
 					continue
 				}
-				if task.Puzzle.Bits > 12 {
+				if task.Puzzle.Bits > 9 {
 					continue // work for nothing: the flip is in the puzzle
 				}
 				wire, err := c.Login(w.now, solve(t, task))

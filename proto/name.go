@@ -1,6 +1,7 @@
 package proto
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 )
@@ -36,13 +37,10 @@ func ParseName(s string) (Name, error) {
 
 // nameFromWire reads 32 bytes strictly: folded, padded with zeros, not empty.
 func nameFromWire(b []byte) (Name, bool) {
-	n := Name(b)
-	s := n.String()
-	if len(s) == 0 {
-		return Name{}, false
-	}
-	for i := range n {
-		if i < len(s) && !nameByte(n[i], i == 0) || i >= len(s) && n[i] != 0 {
+	n, ended := Name(b), false
+	for i, c := range n {
+		ended = ended || c == 0 && i > 0
+		if ended && c != 0 || !ended && !nameByte(c, i == 0) {
 			return Name{}, false
 		}
 	}
@@ -69,7 +67,7 @@ func (n Name) String() string {
 }
 
 // Compare orders names by their bytes: -1, 0 or 1.
-func (n Name) Compare(m Name) int { return strings.Compare(string(n[:]), string(m[:])) }
+func (n Name) Compare(m Name) int { return bytes.Compare(n[:], m[:]) }
 
 // Reserved says whether a name can't be anybody's account, since people could take it for the system's own voice.
 func (n Name) Reserved() bool {

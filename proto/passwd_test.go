@@ -179,7 +179,7 @@ func TestMalloryBendsAPasswordChange(t *testing.T) {
 	w := newWorld(t)
 	c, s := w.sessions(t, "alice")
 	for _, target := range []Type{TypePasswordBegin, TypePasswordSalt} {
-		for pos := 0; pos < shapes[target].min; pos += 5 {
+		for pos := 0; pos < shapes[target].min; pos += 11 {
 			ch, err := w.changePasswordBent(t, c, s, target, pos)
 			if err != nil {
 				if !isPeer(err) {

@@ -42,7 +42,7 @@ func newSession(name Name, id [16]byte, secret *[32]byte, h6 [32]byte, side Side
 	s := &Session{
 		Name:       name,
 		ID:         id,
-		Send:       &Sender{sealer: record.NewSealer(send), since: now},
+		Send:       &Sender{sealer: record.NewSealer(send), most: record.MaxRecords, since: now},
 		Receive:    &Receiver{opener: record.NewOpener(receive), from: peer},
 		Tickets:    ticket.Keys{Nonce: derive("sim/1 nonce"), Intro: derive("sim/1 intro"), Ticket: derive("sim/1 ticket")},
 		Resumption: derive("sim/1 resumption"),
@@ -63,12 +63,13 @@ func (s *Session) Clear() {
 // Sender turns encoded frames into records and steps its key when that is due.
 type Sender struct {
 	sealer *record.Sealer
+	most   uint64    // records under one key: record.MaxRecords, fewer in tests
 	since  time.Time // of the first record under this key
 }
 
 // Seal appends one record with frames, 1 to MaxFrames bytes of whole frames. It must be sent: the record number is used up.
 func (s *Sender) Seal(dst, frames []byte, now time.Time) []byte {
-	if s.sealer.Count()+1 < record.MaxRecords && now.Sub(s.since) < RekeyEvery {
+	if s.sealer.Count()+1 < s.most && now.Sub(s.since) < RekeyEvery {
 		return s.sealer.Seal(dst, frames)
 	}
 	dst = s.sealer.Seal(dst, appendHeader(frames[:len(frames):len(frames)], TypeRekey, 0))
