@@ -71,13 +71,26 @@ func (s *session) disconnect(now time.Time, from proto.Name) {
 	s.cancelOpening(p)
 	s.cancelAnswering(p)
 	p.held = nil
-	if p.talk != nil {
-		if _, bye, err := p.talk.conv.Seal(e2e.KindBye, nil); err == nil {
-			s.relay(p.name, p.talk.tag, bye)
-		}
-	}
+	s.farewell(now, p)
 	s.endTalk(now, p, "disconnected", false)
 	s.failWaiting(p, "disconnected")
+}
+
+// farewell tells the peer that the conversation ends. A bye has a number and can't overtake what was returned; where that waits, and where the
+// bye itself is returned, a Decline does it, repeated until it stays away.
+func (s *session) farewell(now time.Time, p *peer) {
+	t := p.talk
+	if t == nil {
+		return
+	}
+	decline := e2e.Decline(t.conv.CID(), e2e.DeclineUnknown)
+	msg := decline
+	if t.retry.at.IsZero() {
+		if _, bye, err := t.conv.Seal(e2e.KindBye, nil); err == nil {
+			msg = bye
+		}
+	}
+	p.farewell = &leg{tag: t.tag, ref: s.relay(p.name, t.tag, msg), msg: decline, deadline: now.Add(ackWait)}
 }
 
 // flush seals what waits, as far as the window allows, and acknowledges. Nothing is sealed while something that was returned waits to be
@@ -259,11 +272,8 @@ func (s *session) tickTalk(now time.Time, p *peer) {
 	}
 	for i := range t.unsettled {
 		if e := &t.unsettled[i]; e.id != 0 && !now.Before(e.sent.Add(ackWait)) {
-			end := unknown
-			if e.returned {
-				end = failed
-			}
-			s.settle(e.id, end, "no acknowledgement in 30 s")
+			// Even what the server returned is unknown: its number must come before later ones, so that it is still repeated.
+			s.settle(e.id, unknown, "no acknowledgement in 30 s")
 			e.id = 0
 		}
 	}

@@ -25,6 +25,8 @@ type peer struct {
 	held     []byte    // a Want that came too soon
 	heldTag  proto.Tag
 
+	farewell *leg // what tells the peer that a conversation was ended here, while it may come back
+
 	limbo     []sealed // what was unsettled when the peer's session ended, until a Pong says that nothing of it comes back
 	limboPing uint64
 }
@@ -80,7 +82,8 @@ type answering struct {
 
 // idle says whether nothing of the slot matters any more.
 func (p *peer) idle() bool {
-	return p.opening == nil && p.answering == nil && p.talk == nil && len(p.waiting) == 0 && len(p.verifying) == 0 && p.held == nil && len(p.limbo) == 0
+	return p.opening == nil && p.answering == nil && p.talk == nil && len(p.waiting) == 0 && len(p.verifying) == 0 && p.held == nil &&
+		p.farewell == nil && len(p.limbo) == 0
 }
 
 // wanted says whether something waits for a conversation.
@@ -281,7 +284,7 @@ func (s *session) declined(now time.Time, p *peer, r proto.Relayed) {
 		}
 		s.failOpening(now, p, why)
 	}
-	if p.talk != nil && p.talk.conv.CID() == cid && p.talk.tag == r.Tag {
+	if reason == e2e.DeclineUnknown && p.talk != nil && p.talk.conv.CID() == cid && p.talk.tag == r.Tag {
 		s.tell(parted{p.name, "disconnected"})
 		s.endTalk(now, p, "disconnected", false)
 		s.advance(now, p)
@@ -311,6 +314,13 @@ func (s *session) undeliverable(now time.Time, ref uint32, reason proto.Reason) 
 				s.advance(now, p)
 			}
 			return
+		case p.farewell != nil && p.farewell.ref == ref:
+			if reason == proto.Full {
+				p.farewell.retry.wait(now)
+			} else {
+				p.farewell = nil
+			}
+			return
 		}
 		if i := slices.IndexFunc(p.limbo, func(e sealed) bool { return e.ref == ref }); i >= 0 {
 			s.settle(p.limbo[i].id, failed, why)
@@ -332,6 +342,9 @@ func (s *session) gone(now time.Time, p *peer, g proto.Gone) {
 	}[g.Reason]
 	if p.heldTag == g.Tag {
 		p.held = nil
+	}
+	if p.farewell != nil && p.farewell.tag == g.Tag {
+		p.farewell = nil
 	}
 	if p.answering != nil && p.answering.tag == g.Tag {
 		s.cancelAnswering(p)
@@ -369,6 +382,13 @@ func (s *session) tickPeer(now time.Time, p *peer) {
 			a.ref = s.relay(p.name, a.tag, a.msg)
 		}
 	}
+	if f := p.farewell; f != nil {
+		if !now.Before(f.deadline) {
+			p.farewell = nil
+		} else if f.retry.due(now) {
+			f.ref = s.relay(p.name, f.tag, f.msg)
+		}
+	}
 	if p.held != nil && !now.Before(p.answered.Add(wantEvery)) {
 		s.want(now, p, p.heldTag, p.held)
 	}
@@ -390,6 +410,10 @@ func (p *peer) deadline(due func(time.Time)) {
 	if p.answering != nil {
 		due(p.answering.deadline)
 		due(p.answering.retry.at)
+	}
+	if p.farewell != nil {
+		due(p.farewell.deadline)
+		due(p.farewell.retry.at)
 	}
 	if p.held != nil {
 		due(p.answered.Add(wantEvery))
