@@ -42,6 +42,7 @@ func (s *session) send(now time.Time, id uint64, to proto.Name, body string) boo
 	if p == nil || len(p.waiting) >= maxWaiting {
 		return false
 	}
+	p.wants(now)
 	p.waiting = append(p.waiting, text{id, body, now})
 	s.advance(now, p)
 	return true
@@ -57,6 +58,7 @@ func (s *session) verify(now time.Time, id uint64, with proto.Name) bool {
 		s.tell(verified{id: id, digits: p.talk.conv.Digits()})
 		return true
 	}
+	p.wants(now)
 	p.verifying = append(p.verifying, id)
 	s.advance(now, p)
 	return true
@@ -223,7 +225,7 @@ func (s *session) endTalk(now time.Time, p *peer, why string, gone bool) {
 		return
 	}
 	t.conv.Clear()
-	p.talk = nil
+	p.talk, p.since = nil, now
 	for _, e := range t.unsettled {
 		switch {
 		case e.id == 0:
@@ -255,6 +257,14 @@ func (s *session) settleLimbo(p *peer, why string) {
 		s.settle(e.id, unknown, why)
 	}
 	p.limbo = nil
+}
+
+// tickLimbo tells the outcome of what no Pong came for.
+func (s *session) tickLimbo(now time.Time, p *peer) {
+	for len(p.limbo) > 0 && !now.Before(p.limbo[0].sent.Add(ackWait)) {
+		s.settle(p.limbo[0].id, unknown, "connection lost")
+		p.limbo = p.limbo[1:]
+	}
 }
 
 // tickTalk repeats what was returned, and tells the outcome of what took too long.

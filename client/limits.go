@@ -4,9 +4,10 @@ import "time"
 
 // Every queue, wait and retry of a client has its bound here. Those of the wire are docs/PROTOCOL.md's, section 10.
 const (
-	stepWait  = 15 * time.Second // a step of opening a conversation
-	ackWait   = 30 * time.Second // a text's acknowledgement, or room in the window; then its outcome is told
-	wantEvery = 2 * time.Second  // Wants of one sender that are answered
+	stepWait    = 15 * time.Second // a step of opening a conversation
+	openingWait = 2 * time.Minute  // for a conversation, whatever the attempts come to; more than maxOpenings of ours and one of theirs take
+	ackWait     = 30 * time.Second // a text's acknowledgement, or room in the window; then its outcome is told
+	wantEvery   = 2 * time.Second  // Wants of one sender that are answered
 
 	windowTexts  = 32       // texts of a conversation that wait for an acknowledgement
 	windowBytes  = 48 << 10 // and their bytes
@@ -14,6 +15,7 @@ const (
 	maxWaiting   = 64       // texts for one peer that are not sealed yet
 	maxPeers     = 256      // as many as the server keeps for a session
 	maxLists     = 16       // lists asked for at once
+	maxNames     = 100_000  // of one list
 
 	firstBackoff = 50 * time.Millisecond // after "full"; doubles
 	maxBackoff   = 2 * time.Second

@@ -17,9 +17,10 @@ type peer struct {
 	answering *answering
 	talk      *talk
 
-	attempts  int      // at opening for what waits
-	waiting   []text   // texts that are not sealed yet
-	verifying []uint64 // verify commands that wait for a conversation
+	attempts  int       // at opening for what waits
+	waiting   []text    // texts that are not sealed yet
+	verifying []uint64  // verify commands that wait for a conversation
+	since     time.Time // when the first of these came, while there is no conversation
 
 	answered time.Time // when the last Want was answered
 	held     []byte    // a Want that came too soon
@@ -88,6 +89,13 @@ func (p *peer) idle() bool {
 
 // wanted says whether something waits for a conversation.
 func (p *peer) wanted() bool { return len(p.waiting) > 0 || len(p.verifying) > 0 }
+
+// wants says that something new waits.
+func (p *peer) wants(now time.Time) {
+	if !p.wanted() {
+		p.since = now
+	}
+}
 
 // advance does what can be done for the slot now: seal what waits, or open.
 func (s *session) advance(now time.Time, p *peer) {
@@ -349,8 +357,8 @@ func (s *session) gone(now time.Time, p *peer, g proto.Gone) {
 	if p.answering != nil && p.answering.tag == g.Tag {
 		s.cancelAnswering(p)
 	}
-	if p.opening != nil && p.opening.tag == g.Tag {
-		s.cancelOpening(p)
+	if p.opening != nil && (p.opening.tag == g.Tag || p.opening.tag == proto.Tag{}) {
+		s.cancelOpening(p) // a Want, which has no tag, may have gone to the session that ended
 	}
 	if p.talk != nil && p.talk.tag == g.Tag {
 		s.tell(parted{p.name, how})
@@ -375,6 +383,9 @@ func (s *session) tickPeer(now time.Time, p *peer) {
 			o.ref = s.relay(p.name, o.tag, o.msg)
 		}
 	}
+	if p.talk == nil && p.wanted() && !now.Before(p.since.Add(openingWait)) {
+		s.failOpening(now, p, "no answer")
+	}
 	if a := p.answering; a != nil {
 		if !now.Before(a.deadline) {
 			s.cancelAnswering(p)
@@ -395,6 +406,7 @@ func (s *session) tickPeer(now time.Time, p *peer) {
 	if p.talk != nil {
 		s.tickTalk(now, p)
 	}
+	s.tickLimbo(now, p)
 	s.advance(now, p)
 	if p.idle() && now.Sub(p.answered) >= wantEvery {
 		delete(s.peers, p.name)
@@ -417,6 +429,12 @@ func (p *peer) deadline(due func(time.Time)) {
 	}
 	if p.held != nil {
 		due(p.answered.Add(wantEvery))
+	}
+	if p.talk == nil && p.wanted() {
+		due(p.since.Add(openingWait))
+	}
+	if len(p.limbo) > 0 {
+		due(p.limbo[0].sent.Add(ackWait))
 	}
 	if p.talk != nil {
 		p.talk.deadline(due)

@@ -219,10 +219,7 @@ func TestDeclined(t *testing.T) {
 
 func TestOtherVersionIsDeclined(t *testing.T) {
 	b, alice, bob := two(t)
-	_, want, err := e2e.Start(alice.self, bob.self, []byte{7})
-	if err != nil {
-		t.Fatal(err)
-	}
+	want := append(append([]byte{e2e.TypeWant}, make([]byte, ticket.CIDSize)...), 1, 7)
 	var said []byte
 	b.relays = func(from *subscriber, r proto.Relay) fate {
 		if from == bob.line {

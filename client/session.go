@@ -21,6 +21,7 @@ type session struct {
 	ping  uint64 // of the last Ping
 	pong  uint64 // of the last Pong
 	lists []*listing
+	quits bool // Logout was sent
 
 	out    [][]byte // frames to be sent
 	events []event
@@ -135,7 +136,10 @@ func (s *session) askList() {
 }
 
 // logout asks the server to end the session.
-func (s *session) logout() { s.frame(proto.AppendLogout(nil)) }
+func (s *session) logout() {
+	s.quits = true
+	s.frame(proto.AppendLogout(nil))
+}
 
 // handle takes one frame from the server. False means that the frame is malformed, and the connection is over.
 func (s *session) handle(now time.Time, f proto.Frame) bool {
@@ -182,11 +186,16 @@ func (s *session) handle(now time.Time, f proto.Frame) bool {
 		}
 		s.ticket(now, t)
 	case proto.TypeLoggedOut:
+		if !s.quits {
+			return false
+		}
 		s.tell(loggedOut{})
 	case proto.TypeNotice:
 		s.tell(notice{})
 	case proto.TypeClose:
 		s.tell(closed{proto.Reason(f.Body[0])})
+	case proto.TypePasswordSalt, proto.TypeDone:
+		return false // out of turn: this client changes no password
 	}
 	return true
 }
@@ -196,6 +205,9 @@ func (s *session) usersPage(more bool, names []proto.Name) bool {
 	l := s.lists[0]
 	if n := len(l.names); n > 0 && len(names) > 0 && l.names[n-1].Compare(names[0]) >= 0 || more && len(names) == 0 {
 		return false
+	}
+	if len(l.names)+len(names) > maxNames {
+		return false // pages without end
 	}
 	l.names = append(l.names, names...)
 	if more {
