@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -428,4 +429,54 @@ func hmacSHA256(key, message []byte) []byte {
 	mac := hmac.New(sha256.New, key)
 	mac.Write(message)
 	return mac.Sum(nil)
+}
+
+func sha256Of(parts ...[]byte) (sum [32]byte) {
+	h := sha256.New()
+	for _, p := range parts {
+		h.Write(p)
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// A memoryLogin logs in without a connection.
+type memoryLogin struct{ server *Server }
+
+func newMemoryLogin(t testing.TB) *memoryLogin {
+	st := newStore(t, "alice")
+	s, err := newServer(testConfig(st), &pipeListener{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &memoryLogin{s}
+}
+
+func (m *memoryLogin) login(t testing.TB, name string) (server, client *proto.Session) {
+	t.Helper()
+	c, err := proto.NewLoginClient(m.server.key, nameOf(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &newcomer{t: t, login: c, password: passwordOf(name)}
+	l := proto.NewLoginServer(m.server.login, time.Now())
+	for _, step := range steps[:3] {
+		wire, err := step.write(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out []byte
+		for r := bytes.NewReader(wire); r.Len() > 0; {
+			body, err := readBody(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if out, server, err = l.Handle(time.Now(), body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := step.read(n, out[2:]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return server, n.session
 }

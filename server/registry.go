@@ -121,8 +121,10 @@ func (g *registry) drop(s *session, reason proto.Reason) {
 
 	gone := proto.AppendGone(make([]byte, 0, goneFrameSize), proto.Gone{Name: s.name, Tag: s.tag, Reason: reason})
 	for other := range s.contacts {
-		delete(other.contacts, s)
-		other.out.keep(gone)
+		if other != s {
+			delete(other.contacts, s)
+			other.out.keep(gone)
+		}
 	}
 	s.contacts = nil
 	g.unwatch(s)
