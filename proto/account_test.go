@@ -66,6 +66,9 @@ func TestInventedUsersSalt(t *testing.T) {
 		if !bytes.Equal(one[:32], saltOf(d, name)) || !bytes.Equal(one[:41], two[:41]) || !bytes.Equal(one[32:41], []byte{0, 0, 0, 3, 0, 1, 0, 0, 4}) {
 			t.Errorf("%s: %x", name, one[:41])
 		}
+		if bytes.Equal(one[297:329], two[297:329]) || bytes.Equal(one[297:329], make([]byte, 32)) {
+			t.Errorf("%s: an account puzzle twice", name)
+		}
 		if bytes.Equal(one[41:297], two[41:297]) || srp.CheckVerifier((*[256]byte)(one[41:])) != nil {
 			t.Errorf("%s: B is %x", name, one[41:297])
 		}

@@ -240,5 +240,8 @@ func TestMalloryPutsHerShareInAlicesLogin(t *testing.T) {
 		copy(bent[cut[0]:cut[1]], login[cut[0]:cut[1]])
 		out, session, err := w.resolved(at[atSolution].server, bent)
 		endsUnsaid(t, fmt.Sprint(cut), out, session, err)
+		if err == nil || err.Error() != "peer: Login's box does not open" {
+			t.Errorf("%v: %v", cut, err)
+		}
 	}
 }

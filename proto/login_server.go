@@ -32,13 +32,12 @@ type LoginServer struct {
 	greeted  bool // a right mac1 has come
 	deadline time.Time
 
-	epoch     *Epoch
-	puzzle    puzzle.Puzzle
-	hello     []byte
-	challenge []byte
-	solution  []byte // Solution's body
-	sym       *box.State
-	key       [32]byte // of the four boxes
+	epoch    *Epoch
+	puzzle   puzzle.Puzzle
+	hello    []byte // its body, as solution is; neither is kept after Login
+	solution []byte
+	sym      *box.State
+	key      [32]byte // of the four boxes
 
 	name   Name
 	exists int // 1 if the name has an account

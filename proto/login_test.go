@@ -216,14 +216,15 @@ func TestEpochChangesUnderAHandshake(t *testing.T) {
 	}
 }
 
-// The server keeps of a connection without a right solution only what is small.
-func TestChallengeIsNotKept(t *testing.T) {
+// What was kept for the transcript is dropped once it is in it.
+func TestBodiesAreNotKept(t *testing.T) {
 	w := newWorld(t)
 	at, _ := w.stages(t, w.config)
-	for _, i := range []int{atSolution, atLogin} {
-		if s := at[i].server; s.challenge != nil {
-			t.Errorf("before %s the server holds a Challenge of %d bytes", bodyNames[i], len(s.challenge))
-		}
+	if s := at[atLogin].server; s.hello == nil || s.solution == nil {
+		t.Fatal("a body is gone too early")
+	}
+	if s := at[atProof].server; s.hello != nil || s.solution != nil {
+		t.Error("a body is still held")
 	}
 }
 
@@ -344,7 +345,7 @@ func TestBusyAndRefusal(t *testing.T) {
 			t.Errorf("%s: %v", bodyNames[i], err)
 		}
 		for _, malformed := range [][]byte{
-			{}, {msgBusy}, {msgBusy, 1}, {msgBusy, 1, 2, 3}, {msgRefusal}, {msgRefusal, 0}, {msgRefusal, 1}, {msgRefusal, 1, 0}, {msgRefusal, 2, 3, 3},
+			{}, {0x0a, 1, 3}, {0x0a, 0, 1}, {msgBusy}, {msgBusy, 1}, {msgBusy, 1, 2, 3}, {msgRefusal}, {msgRefusal, 0}, {msgRefusal, 1}, {msgRefusal, 1, 0}, {msgRefusal, 2, 3, 3},
 			{msgRefusal, 2, 4, 3}, {msgRefusal, 1, 3, 0}, {msgRefusal, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9},
 		} {
 			if err := give(cloneClient(at[i].client), i, w.now, malformed); !isPeer(err) {

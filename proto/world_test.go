@@ -148,18 +148,26 @@ type outcome struct {
 // meddler is somebody in the middle: it gets each body and gives what arrives.
 type meddler func(at int, body []byte) []byte
 
-// handshake runs a login through mallory, who may be nil, until an end gives up.
+// handshake runs a login through mallory, who may be nil, until an end gives up. What an end gets is in a buffer that is used again.
 func (w *world) handshake(t testing.TB, c *LoginClient, s *LoginServer, password string, mallory meddler) (o outcome) {
 	t.Helper()
+	var buffers [][]byte
 	pass := func(at int, b []byte) []byte {
 		o.sent[at] = b
-		if mallory == nil {
-			return b
+		if b = bytes.Clone(b); mallory != nil {
+			b = bytes.Clone(mallory(at, b))
 		}
-		return mallory(at, bytes.Clone(b))
+		buffers = append(buffers, b)
+		return b
+	}
+	reuse := func() {
+		for _, b := range buffers {
+			clear(b)
+		}
 	}
 	handle := func(at int, b []byte) (out []byte, ok bool) {
 		out, session, err := s.Handle(w.now, pass(at, b))
+		reuse()
 		if o.server = session; err != nil {
 			o.serverErr = err
 		}
@@ -174,6 +182,7 @@ func (w *world) handshake(t testing.TB, c *LoginClient, s *LoginServer, password
 		return o
 	}
 	task, err := c.Challenge(pass(atChallenge, body(t, out)))
+	reuse()
 	if err != nil {
 		o.clientErr = err
 		return o
@@ -188,7 +197,8 @@ func (w *world) handshake(t testing.TB, c *LoginClient, s *LoginServer, password
 	if out, ok = handle(atLogin, third[1]); !ok {
 		return o
 	}
-	if task, err = c.Salt(pass(atSalt, body(t, out))); err != nil {
+	task, err = c.Salt(pass(atSalt, body(t, out)))
+	if reuse(); err != nil {
 		o.clientErr = err
 		return o
 	}
