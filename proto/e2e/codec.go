@@ -14,8 +14,10 @@ const (
 	TypeWant    = 1 // A→B  version list (1 + count)                                           18 + count
 	TypeNonce   = 2 // B→A  version (1) ‖ nonce box (144)                                      162
 	TypeDecline = 3 // both reason (1)                                                         18
-	TypeOffer   = 4 // A→B  ticket (176) ‖ box{ N_2 (16) ‖ commitment (32) } (96)              289
-	TypeAccept  = 5 // B→A  box{ N_2 (16) ‖ N_3 (16) ‖ e_B (32) ‖ ek_B (1184) } (1296)         1313
+	TypeOffer   = 4 // A→B  ticket (176) ‖ box{ N_2 (16) ‖ commitment (32) } (96)              289; in version 2
+	//                              ticket (176) ‖ box{ N_2 ‖ commitment ‖ mark (16) } (112)           305
+	TypeAccept = 5 // B→A   box{ N_2 (16) ‖ N_3 (16) ‖ e_B (32) ‖ ek_B (1184) } (1296)         1313; in version 2
+	//                              box{ N_2 ‖ N_3 ‖ e_B ‖ ek_B ‖ continued (1) } (1297)               1314
 	TypeConfirm = 6 // A→B  box{ N_3 (16) ‖ e_A (32) ‖ r (32) ‖ ct (1088) } (1216) ‖ Message   1233 + 82
 	TypeMessage = 7 // both number (8) ‖ share (32) ‖ ciphertext                               82, or 84 + 256·2^n
 )
@@ -29,13 +31,16 @@ const (
 	hashSize    = 32
 	declineSize = headerSize + 1
 
+	markSize      = 16 // in version 2
+	continuedSize = 1  // in version 2
+
 	offerBoxSize   = nonceSize + hashSize + box.Overhead
 	acceptBoxSize  = 2*nonceSize + shareSize + mlkem.EncapsulationKeySize768 + box.Overhead
 	confirmBoxSize = nonceSize + shareSize + randomSize + mlkem.CiphertextSize768 + box.Overhead
 
-	offerSize   = headerSize + ticket.Size + offerBoxSize
-	acceptSize  = headerSize + acceptBoxSize
-	confirmHead = headerSize + confirmBoxSize // what of Confirm enters the transcript
+	offerSize   = headerSize + ticket.Size + offerBoxSize // in version 1
+	acceptSize  = headerSize + acceptBoxSize              // in version 1
+	confirmHead = headerSize + confirmBoxSize             // what of Confirm enters the transcript
 	confirmSize = confirmHead + emptySize
 )
 
@@ -46,11 +51,33 @@ const (
 	labelConfirm = "sim/1 box confirm"
 )
 
-// Versions are the versions of conversations that this package speaks.
-var Versions = []byte{1}
+// Versions of conversations.
+const (
+	plain     = 1
+	ratcheted = 2 // with the ratchet and with continuity
+)
+
+// Lists of versions.
+var (
+	Versions = []byte{plain}            // what a client speaks
+	Latest   = []byte{plain, ratcheted} // all that this package speaks
+)
+
+// speaks reports whether versions is a version list, of versions that this package speaks.
+func speaks(versions []byte) bool {
+	return ticket.ValidVersions(versions) && versions[len(versions)-1] <= ratcheted
+}
+
+// in returns a length, which has more bytes from version 2 on.
+func in(version byte, size, more int) int {
+	if version == plain {
+		return size
+	}
+	return size + more
+}
 
 // Header returns the type and the cid of a peer message. It returns ErrMalformed for an unknown type and for a length that
-// the type does not have; the lengths of Want and Message follow from their fields.
+// the type does not have in any version; the lengths of Want and Message follow from their fields.
 func Header(msg []byte) (typ byte, cid ticket.CID, err error) {
 	if len(msg) <= headerSize { // no message is so short
 		return 0, cid, ErrMalformed
@@ -64,9 +91,9 @@ func Header(msg []byte) (typ byte, cid ticket.CID, err error) {
 	case TypeDecline:
 		ok = n == declineSize
 	case TypeOffer:
-		ok = n == offerSize
+		ok = n == offerSize || n == offerSize+markSize
 	case TypeAccept:
-		ok = n == acceptSize
+		ok = n == acceptSize || n == acceptSize+continuedSize
 	case TypeConfirm:
 		ok = n == confirmSize
 	case TypeMessage:

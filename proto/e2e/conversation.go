@@ -40,45 +40,43 @@ var nonce [12]byte
 // A Conversation is one end of an open conversation. It belongs to one goroutine, and the zero value is closed.
 type Conversation struct {
 	// immutable
-	run     ticket.Run
-	role    box.Direction // that of what this end sends
-	version byte
-	digits  string
+	run       ticket.Run
+	role      box.Direction // that of what this end sends
+	version   byte
+	digits    string
+	continued bool
 
 	live    bool
+	ratchet ratchet
 	sending chain
 	opening chain
-	handed  uint64 // numbers up to this one have been handed out
+	cs      [box.KeySize]byte // for the next conversation; none in version 1
+
+	// numbers up to these have been sealed, opened, and handed out
+	sealed, opened, handed uint64
 }
 
-// A chain gives the keys of one direction, each once.
-type chain struct {
-	key  [box.KeySize]byte
-	last uint64 // the number that had the last key
-}
-
-// next returns the key of the message after the last one.
-func (c *chain) next() [box.KeySize]byte { return box.Expand(&c.key, "sim/1 message", nil) }
-
-// step goes on to the key after that. There is no way back.
-func (c *chain) step() {
-	c.key = box.Expand(&c.key, "sim/1 step", nil)
-	c.last++
-}
-
-// converse makes one end's conversation out of the two shared secrets.
-func converse(run *ticket.Run, role box.Direction, version byte, k *[box.KeySize]byte, dh, kem []byte, h7 *[hashSize]byte) *Conversation {
-	secret := join(dh, kem)
+// conversationKey is K_AB. The secrets are X25519's, ML-KEM's, and CS if the conversation continues another.
+func conversationKey(k *[box.KeySize]byte, h7 *[hashSize]byte, secrets ...[]byte) [box.KeySize]byte {
+	secret := join(secrets...)
 	defer clear(secret)
-	kab := box.HKDF(secret, k[:], "sim/1 conversation", h7)
-	defer clear(kab[:])
+	return box.HKDF(secret, k[:], "sim/1 conversation", h7)
+}
+
+// converse makes one end's conversation out of K_AB. The initiator gives the private key of e_A, the responder nil.
+func converse(run *ticket.Run, role box.Direction, version byte, kab *[box.KeySize]byte, h7 *[hashSize]byte, x *scalar, eA []byte) *Conversation {
 	c := &Conversation{run: *run, role: role, version: version, live: true}
-	initiator, responder := &c.sending.key, &c.opening.key
+	initiator, responder := &c.sending, &c.opening
 	if role == box.FromResponder {
 		initiator, responder = responder, initiator
 	}
-	*initiator = box.Expand(&kab, "sim/1 chain initiator", h7[:])
-	*responder = box.Expand(&kab, "sim/1 chain responder", h7[:])
+	*initiator = chain{begun: true, key: box.Expand(kab, "sim/1 chain initiator", h7[:])}
+	if version == plain {
+		*responder = chain{begun: true, key: box.Expand(kab, "sim/1 chain responder", h7[:])}
+		return c
+	}
+	c.ratchet = newRatchet(kab, h7, x, eA)
+	c.cs = box.Expand(kab, "sim/1 continuity", h7[:])
 	return c
 }
 
@@ -99,6 +97,20 @@ func (c *Conversation) Peer() ticket.Name {
 
 // Version returns the version that the responder chose.
 func (c *Conversation) Version() byte { return c.version }
+
+// Continued reports whether the continuity secret of an earlier conversation has entered this one's keys: nobody reads or
+// writes here who was not an end of that one, and what was confirmed there holds on. Otherwise it begins anew.
+func (c *Conversation) Continued() bool { return c.continued }
+
+// Continuity returns the secret with which the next conversation with this peer can follow this one: the caller gives it to
+// Continue, and clears it. It is nil in version 1, and when the conversation was cleared.
+func (c *Conversation) Continuity() *[32]byte {
+	if !c.live || c.version == plain {
+		return nil
+	}
+	cs := c.cs
+	return &cs
+}
 
 // Seal returns the next message and its number, which is 1 for the responder's first and 2 for the initiator's, since 1
 // was in Confirm. The kind is KindAck, KindText or KindBye; only a text has a text. The message acknowledges what has
@@ -121,7 +133,7 @@ func (c *Conversation) Seal(kind Kind, text []byte) (number uint64, msg []byte, 
 		return 0, nil, ErrTurn
 	}
 	msg = c.seal(kind, text)
-	return c.sending.last, msg, nil
+	return c.sealed, msg, nil
 }
 
 func (c *Conversation) seal(kind Kind, text []byte) []byte {
@@ -139,23 +151,28 @@ func (c *Conversation) seal(kind Kind, text []byte) []byte {
 		plaintext = plaintext[:size]
 	}
 
-	number := c.sending.last + 1
+	if c.ratchet.next == ours {
+		own := newScalar()
+		c.ratchet, c.sending = c.ratchet.turn(&own)
+		clear(own[:])
+	}
+	c.sealed++
 	key := c.sending.next()
 	defer clear(key[:])
 	c.sending.step()
 	msg := header(TypeMessage, &c.run.CID, clearSize+size+box.TagSize)
-	msg = binary.BigEndian.AppendUint64(msg, number)
-	msg = msg[:clearSize] // the share, which is zero in version 1
-	return box.NewAEAD(key[:]).Seal(msg, nonce[:], plaintext, c.data(c.role, number))
+	msg = binary.BigEndian.AppendUint64(msg, c.sealed)
+	msg = append(msg, c.sending.share[:]...)
+	return box.NewAEAD(key[:]).Seal(msg, nonce[:], plaintext, c.data(c.role, c.sealed, &c.sending.share))
 }
 
 // data is a message's associated data: cid ‖ direction ‖ number ‖ share.
-func (c *Conversation) data(from box.Direction, number uint64) []byte {
+func (c *Conversation) data(from box.Direction, number uint64, share *[shareSize]byte) []byte {
 	b := make([]byte, 0, ticket.CIDSize+1+8+shareSize)
 	b = append(b, c.run.CID[:]...)
 	b = append(b, byte(from))
 	b = binary.BigEndian.AppendUint64(b, number)
-	return b[:cap(b)]
+	return append(b, share[:]...)
 }
 
 // Received is what a message says.
@@ -176,20 +193,29 @@ func (c *Conversation) Open(msg []byte) (Received, error) {
 		return Received{}, err
 	}
 	number := binary.BigEndian.Uint64(msg[headerSize:])
-	switch next := c.opening.last + 1; {
+	switch next := c.opened + 1; {
 	case number > next:
 		return Received{}, ErrLater
 	case number < next:
 		return Received{}, ErrEarlier
 	}
-	if [shareSize]byte(msg[headerSize+8:clearSize]) != [shareSize]byte{} {
-		return Received{}, ErrViolation
+	share := [shareSize]byte(msg[headerSize+8 : clearSize])
+	ratchet, opening := c.ratchet, c.opening // what they will be if the message is good
+	defer func() {
+		ratchet.clear()
+		opening.clear()
+	}()
+	if !opening.carries(&share) {
+		var err error
+		if ratchet, opening, err = c.ratchet.follow(&share); err != nil {
+			return Received{}, err
+		}
 	}
 
 	from := 1 - c.role
-	key := c.opening.next()
+	key := opening.next()
 	defer clear(key[:])
-	plaintext, err := box.NewAEAD(key[:]).Open(nil, nonce[:], msg[clearSize:], c.data(from, number))
+	plaintext, err := box.NewAEAD(key[:]).Open(nil, nonce[:], msg[clearSize:], c.data(from, number, &share))
 	if err != nil {
 		return Received{}, ErrOpen
 	}
@@ -200,12 +226,13 @@ func (c *Conversation) Open(msg []byte) (Received, error) {
 	}
 	r.Number = number
 	opens := from == box.FromInitiator && number == 1
-	if r.Acknowledged > c.sending.last || (r.Kind == KindOpen) != opens {
+	if r.Acknowledged > c.sealed || (r.Kind == KindOpen) != opens {
 		clear(plaintext)
 		return Received{}, ErrViolation
 	}
 
-	c.opening.step()
+	opening.step()
+	c.ratchet, c.opening, c.opened = ratchet, opening, number
 	if r.Kind != KindText && c.handed == number-1 {
 		c.handed = number // there is nothing to hand out
 	}
@@ -245,14 +272,16 @@ func parsePlaintext(b []byte) (r Received, err error) {
 // HandedOut says that everything up to the number has been handed to the user: that is what later messages acknowledge.
 // It never goes back, and never beyond what was opened.
 func (c *Conversation) HandedOut(number uint64) {
-	c.handed = max(c.handed, min(number, c.opening.last))
+	c.handed = max(c.handed, min(number, c.opened))
 }
 
 // Clear ends the conversation and forgets its keys. Its digits can still be read.
 func (c *Conversation) Clear() {
 	c.live = false
-	clear(c.sending.key[:])
-	clear(c.opening.key[:])
+	c.ratchet.clear()
+	c.sending.clear()
+	c.opening.clear()
+	clear(c.cs[:])
 }
 
 // validText reports whether a text may be sent: 1 to 8192 bytes of UTF-8.

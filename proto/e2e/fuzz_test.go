@@ -15,8 +15,10 @@ func honest(f *testing.F) [][]byte {
 	o := play(f, atEnd)
 	seeds := [][]byte{
 		o.want, o.nonce, Decline(o.a.CID(), DeclineUnknown), o.offer, o.accept, o.confirm,
-		playVersions(f, atWant, []byte{1, 2, 3, 4, 5, 6, 7, 8}, nil).want,
+		appendWant(&o.a.run.CID, []byte{1, 2, 3, 4, 5, 6, 7, 8}),
 	}
+	two := playVersions(f, atEnd, Latest, Latest)
+	seeds = append(seeds, two.offer, two.accept, two.confirm, seal(f, two.cb, "a share"))
 	for _, text := range []string{"a", "hello", string(make([]byte, 257)), string(make([]byte, MaxText))} {
 		seeds = append(seeds, seal(f, o.ca, text))
 	}
@@ -142,7 +144,9 @@ func seeds(f *testing.F) {
 // Whatever comes in whichever state: either it is the honest message, or it is refused and changes nothing.
 func FuzzInitiator(f *testing.F) {
 	seeds(f)
-	atN, atT, atA := play(f, atNonce), play(f, atTicket), play(f, atAccept)
+	atN, atT := play(f, atNonce), play(f, atTicket)
+	atA := [2]*opening{play(f, atAccept), playVersions(f, atAccept, Latest, Latest)}
+	accept := func(a *Initiator, msg []byte) (any, error) { _, c, err := a.Accept(msg); return c, err }
 	f.Fuzz(func(t *testing.T, mask []byte, cut int16, raw bool) {
 		for _, c := range []struct {
 			o     *opening
@@ -151,7 +155,8 @@ func FuzzInitiator(f *testing.F) {
 		}{
 			{atN, atN.nonce, func(a *Initiator, msg []byte) (any, error) { return a.Nonce(msg) }},
 			{atT, atT.introBox, func(a *Initiator, msg []byte) (any, error) { return a.Ticket(msg, &aliceKeys.Intro) }},
-			{atA, atA.accept, func(a *Initiator, msg []byte) (any, error) { _, c, err := a.Accept(msg); return c, err }},
+			{atA[0], atA[0].accept, accept},
+			{atA[1], atA[1].accept, accept},
 		} {
 			msg := mask
 			if !raw {
@@ -175,67 +180,87 @@ func FuzzInitiator(f *testing.F) {
 
 func FuzzResponder(f *testing.F) {
 	seeds(f)
-	atO, atC := play(f, atOffer), play(f, atConfirm)
+	atO := [2]*opening{play(f, atOffer), playVersions(f, atOffer, Latest, Latest)}
+	atC := [2]*opening{play(f, atConfirm), playVersions(f, atConfirm, Latest, Latest)}
 	f.Fuzz(func(t *testing.T, mask []byte, cut int16, raw bool) {
-		change := func(msg []byte) []byte {
-			if raw {
-				return mask
+		for version := range atO {
+			change := func(msg []byte) []byte {
+				if raw {
+					return mask
+				}
+				return mutate(msg, mask, cut)
 			}
-			return mutate(msg, mask, cut)
-		}
-		want := change(atO.want)
-		b, _, err := Answer(bob, alice, want, []byte{1, 2}, &bobKeys.Nonce)
-		if _, versions, malformed := parseWant(want); malformed != nil {
-			if !errors.Is(err, ErrMalformed) {
-				t.Errorf("Want %x: %v", want, err)
-			}
-		} else if _, ok := highest(versions, []byte{1, 2}); ok != (err == nil) || ok != (b != nil) {
-			t.Errorf("Want %x: %v", want, err)
-		}
-
-		offer := change(atO.offer)
-		o := *atO.b
-		_, err = o.Offer(offer, alice, &bobKeys.Ticket)
-		if (err == nil) != bytes.Equal(offer, atO.offer) {
-			t.Errorf("Offer %x: %v", offer, err)
-		}
-		usedUp := len(offer) == len(atO.offer) && bytes.Equal(offer[:headerSize+ticket.Size], atO.offer[:headerSize+ticket.Size])
-		if err != nil && !usedUp && !reflect.DeepEqual(o, *atO.b) {
-			t.Errorf("Offer %x changed the state", offer)
-		}
-		if err != nil && usedUp && o.step != over {
-			t.Errorf("Offer %x left N_B in use", offer)
-		}
-
-		confirm := change(atC.confirm)
-		c := *atC.b
-		got, err := c.Confirm(confirm)
-		if same := bytes.Equal(confirm, atC.confirm); (err == nil) != same || (got != nil) != same {
-			t.Errorf("Confirm %x: %v", confirm, err)
-		}
-		if err != nil && !reflect.DeepEqual(c, *atC.b) {
-			t.Errorf("Confirm %x changed the state", confirm)
+			fuzzWant(t, change(atO[version].want))
+			fuzzOffer(t, atO[version], change(atO[version].offer))
+			fuzzConfirm(t, atC[version], change(atC[version].confirm))
 		}
 	})
 }
 
+func fuzzWant(t *testing.T, want []byte) {
+	b, _, err := Answer(bob, alice, want, Latest, &bobKeys.Nonce)
+	if _, versions, malformed := parseWant(want); malformed != nil {
+		if !errors.Is(err, ErrMalformed) {
+			t.Errorf("Want %x: %v", want, err)
+		}
+	} else if _, ok := highest(versions, Latest); ok != (err == nil) || ok != (b != nil) {
+		t.Errorf("Want %x: %v", want, err)
+	}
+}
+
+func fuzzOffer(t *testing.T, o *opening, offer []byte) {
+	b := *o.b
+	_, err := b.Offer(offer, alice, &bobKeys.Ticket)
+	if (err == nil) != bytes.Equal(offer, o.offer) {
+		t.Errorf("Offer %x: %v", offer, err)
+	}
+	usedUp := len(offer) == len(o.offer) && bytes.Equal(offer[:headerSize+ticket.Size], o.offer[:headerSize+ticket.Size])
+	if err != nil && !usedUp && !reflect.DeepEqual(b, *o.b) {
+		t.Errorf("Offer %x changed the state", offer)
+	}
+	if err != nil && usedUp && b.step != over {
+		t.Errorf("Offer %x left N_B in use", offer)
+	}
+}
+
+func fuzzConfirm(t *testing.T, o *opening, confirm []byte) {
+	b := *o.b
+	got, err := b.Confirm(confirm)
+	if same := bytes.Equal(confirm, o.confirm); (err == nil) != same || (got != nil) != same {
+		t.Errorf("Confirm %x: %v", confirm, err)
+	}
+	if err != nil && !reflect.DeepEqual(b, *o.b) {
+		t.Errorf("Confirm %x changed the state", confirm)
+	}
+}
+
+// In version 1, and in version 2 with a share that is the last one's and with a new one.
 func FuzzConversationOpen(f *testing.F) {
 	seeds(f)
-	ca, cb := talk(f)
-	say(f, ca, cb, "one")
-	next := seal(f, ca, "two")
+	type end struct {
+		c    *Conversation
+		next []byte
+	}
+	var ends []end
+	for _, versions := range [][]byte{Versions, Latest} {
+		o := playVersions(f, atEnd, versions, versions)
+		say(f, o.ca, o.cb, "one")
+		ends = append(ends, end{o.cb, seal(f, o.ca, "two")}, end{o.ca, seal(f, o.cb, "one")})
+	}
 	f.Fuzz(func(t *testing.T, mask []byte, cut int16, raw bool) {
-		msg := mask
-		if !raw {
-			msg = mutate(next, mask, cut)
-		}
-		c := *cb
-		r, err := c.Open(msg)
-		if (err == nil) != bytes.Equal(msg, next) {
-			t.Errorf("%x: %+v, %v", msg, r, err)
-		}
-		if err != nil && c != *cb {
-			t.Errorf("%x changed the conversation", msg)
+		for _, e := range ends {
+			msg := mask
+			if !raw {
+				msg = mutate(e.next, mask, cut)
+			}
+			c := *e.c
+			r, err := c.Open(msg)
+			if (err == nil) != bytes.Equal(msg, e.next) {
+				t.Errorf("%x: %+v, %v", msg, r, err)
+			}
+			if err != nil && c != *e.c {
+				t.Errorf("%x changed the conversation", msg)
+			}
 		}
 	})
 }

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"crypto/ecdh"
 	"crypto/mlkem"
 	"crypto/rand"
 	"errors"
@@ -36,11 +35,13 @@ type Initiator struct {
 	n2      [nonceSize]byte        // from Ticket on, and so the rest
 	k       [box.KeySize]byte
 	r       [randomSize]byte
-	x       *ecdh.PrivateKey
+	x       scalar
+
+	past past // until Accept
 }
 
 // Start begins an opening from self to peer and returns the Want. The versions are 1 to 8, non-zero and strictly
-// ascending. It returns ErrSelf, and ErrNoVersion for versions that make no list.
+// ascending. It returns ErrSelf, and ErrNoVersion for versions that make no list or are not all among Latest.
 func Start(self, peer ticket.Name, versions []byte) (*Initiator, []byte, error) {
 	return start(self, peer, versions, system)
 }
@@ -49,7 +50,7 @@ func start(self, peer ticket.Name, versions []byte, f *fresh) (*Initiator, []byt
 	if self == peer {
 		return nil, nil, ErrSelf
 	}
-	if !ticket.ValidVersions(versions) {
+	if !speaks(versions) {
 		return nil, nil, ErrNoVersion
 	}
 	i := &Initiator{fresh: f, versions: slices.Clone(versions), step: awaitNonce}
@@ -61,6 +62,14 @@ func start(self, peer ticket.Name, versions []byte, f *fresh) (*Initiator, []byt
 
 // CID returns the number that the conversation has, or is to have.
 func (i *Initiator) CID() ticket.CID { return i.run.CID }
+
+// Continue says what Continuity returned in the last conversation with this peer, so that this one can follow it; nil is for
+// none. It takes a copy, and is to be called before Ticket: later it has no effect.
+func (i *Initiator) Continue(cs *[32]byte) {
+	if i.step == awaitNonce || i.step == awaitTicket {
+		i.past.hold(cs)
+	}
+}
 
 // Nonce takes B's Nonce and returns what to ask the server. It returns ErrTurn, ErrMalformed, ErrOther, and ErrNoVersion for
 // a version that was not offered. It can't tell a forged nonce box; the server does.
@@ -110,14 +119,18 @@ func (i *Initiator) Ticket(sealed []byte, introKey *[32]byte) (offer []byte, err
 	i.step = awaitAccept
 	i.k = k
 	clear(k[:])
-	i.x = i.fresh.x25519()
+	i.x = newScalar()
 	rand.Read(i.n2[:])
 	rand.Read(i.r[:])
-	commitment := commit(&i.run, i.r[:], i.x.PublicKey().Bytes())
-	plaintext := join(i.n2[:], commitment[:])
+	commitment := commit(&i.run, i.r[:], i.x.share())
+	var mark []byte
+	if i.version != plain {
+		mark = i.past.mark(&i.run.CID)
+	}
+	plaintext := join(i.n2[:], commitment[:], mark)
 	defer clear(plaintext)
 	ht := box.MixHash(&i.h, t[:])
-	offer = header(TypeOffer, &i.run.CID, offerSize)
+	offer = header(TypeOffer, &i.run.CID, in(i.version, offerSize, markSize))
 	offer = append(offer, t[:]...)
 	offer = append(offer, box.Seal(&i.k, labelOffer, box.FromInitiator, &ht, plaintext)...)
 	i.h = box.MixHash(&ht, offer)
@@ -126,7 +139,8 @@ func (i *Initiator) Ticket(sealed []byte, introKey *[32]byte) (offer []byte, err
 
 // Accept takes B's Accept and returns the Confirm, which ends with the conversation's first message, and the conversation.
 // That B has it too is known when a message of B's opens. It returns ErrTurn, ErrMalformed, ErrOther, ErrOpen, and
-// ErrViolation for another N_2, an e_B with an all-zero result and an ek_B that is no key (FIPS 203, section 7.2).
+// ErrViolation for another N_2, an e_B with an all-zero result, an ek_B that is no key (FIPS 203, section 7.2), and the claim
+// that the conversation continues one of which this end holds nothing.
 func (i *Initiator) Accept(msg []byte) (confirm []byte, c *Conversation, err error) {
 	if i.step != awaitAccept {
 		return nil, nil, ErrTurn
@@ -134,17 +148,25 @@ func (i *Initiator) Accept(msg []byte) (confirm []byte, c *Conversation, err err
 	if err := due(TypeAccept, i.run.CID, msg); err != nil {
 		return nil, nil, err
 	}
+	if len(msg) != in(i.version, acceptSize, continuedSize) {
+		return nil, nil, ErrMalformed
+	}
 	plaintext, err := box.Open(&i.k, labelAccept, box.FromResponder, &i.h, msg[headerSize:])
 	if err != nil {
 		return nil, nil, ErrOpen
 	}
 	defer clear(plaintext)
 	rest := plaintext
-	n2, n3, eB, ekB := cut(&rest, nonceSize), cut(&rest, nonceSize), cut(&rest, shareSize), rest
+	n2, n3, eB, ekB := cut(&rest, nonceSize), cut(&rest, nonceSize), cut(&rest, shareSize), cut(&rest, mlkem.EncapsulationKeySize768)
 	if !equal(n2, i.n2[:]) {
 		return nil, nil, ErrViolation
 	}
-	dh, err := agree(i.x, eB)
+	continued := i.version != plain && rest[0] != 0
+	if continued && (rest[0] != 1 || !i.past.held) {
+		return nil, nil, ErrViolation
+	}
+	x := i.x.key()
+	dh, err := agree(x, eB)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -156,7 +178,7 @@ func (i *Initiator) Accept(msg []byte) (confirm []byte, c *Conversation, err err
 	kem, ct := i.fresh.encapsulate(ek)
 	defer clear(kem)
 
-	eA := i.x.PublicKey().Bytes()
+	eA := x.PublicKey().Bytes()
 	h6 := box.MixHash(&i.h, msg)
 	last := join(n3, eA, i.r[:], ct)
 	defer clear(last)
@@ -164,7 +186,10 @@ func (i *Initiator) Accept(msg []byte) (confirm []byte, c *Conversation, err err
 	confirm = append(confirm, box.Seal(&i.k, labelConfirm, box.FromInitiator, &h6, last)...)
 	h7 := box.MixHash(&h6, confirm)
 
-	c = converse(&i.run, box.FromInitiator, i.version, &i.k, dh, kem, &h7)
+	kab := conversationKey(&i.k, &h7, dh, kem, i.past.secret(continued))
+	defer clear(kab[:])
+	c = converse(&i.run, box.FromInitiator, i.version, &kab, &h7, &i.x, eA)
+	c.continued = continued
 	c.digits = digits(&i.run, eA, eB, ekB)
 	confirm = append(confirm, c.seal(KindOpen, nil)...)
 	i.Clear()
@@ -178,23 +203,11 @@ func (i *Initiator) Clear() {
 	clear(i.n2[:])
 	clear(i.k[:])
 	clear(i.r[:])
-	i.x = nil
+	clear(i.x[:])
+	i.past.clear()
 }
 
 // commit is the commitment to e_A.
 func commit(run *ticket.Run, r, eA []byte) [hashSize]byte {
 	return run.Hash("sim/1 commitment", r, eA)
-}
-
-// agree is X25519. It returns ErrViolation when the result would be all zeros (RFC 7748, section 6.1).
-func agree(own *ecdh.PrivateKey, share []byte) ([]byte, error) {
-	public, err := ecdh.X25519().NewPublicKey(share)
-	if err != nil {
-		return nil, ErrViolation
-	}
-	secret, err := own.ECDH(public)
-	if err != nil {
-		return nil, ErrViolation
-	}
-	return secret, nil
 }

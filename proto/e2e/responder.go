@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"crypto/ecdh"
 	"crypto/mlkem"
 	"crypto/rand"
 	"errors"
@@ -23,12 +22,15 @@ type Responder struct {
 	k          [box.KeySize]byte      // from Offer on, and so the rest
 	n3         [nonceSize]byte
 	commitment [hashSize]byte
-	y          *ecdh.PrivateKey
+	y          scalar
 	q          *mlkem.DecapsulationKey768
+
+	past      past // until Confirm
+	continued bool // from Offer on
 }
 
 // Answer takes a Want that the server brought from a user, and returns the Nonce, with the highest version that both speak.
-// It returns ErrMalformed, ErrSelf and ErrNoVersion; for the last the caller declines. That the cid is not pending or open
+// It returns ErrMalformed, ErrSelf and ErrNoVersion; for the last the caller declines. The versions are as in Start. That the cid is not pending or open
 // already is for the caller to see to.
 func Answer(self, from ticket.Name, want []byte, versions []byte, nonceKey *[32]byte) (*Responder, []byte, error) {
 	return answer(self, from, want, versions, nonceKey, system)
@@ -43,7 +45,7 @@ func answer(self, from ticket.Name, want []byte, versions []byte, nonceKey *[32]
 		return nil, nil, ErrSelf
 	}
 	version, ok := highest(offered, versions)
-	if !ok {
+	if !ok || !speaks(versions) {
 		return nil, nil, ErrNoVersion
 	}
 
@@ -70,6 +72,14 @@ func highest(offered, spoken []byte) (version byte, ok bool) {
 // CID returns the number that the conversation has, or is to have.
 func (r *Responder) CID() ticket.CID { return r.run.CID }
 
+// Continue says what Continuity returned in the last conversation with this peer, so that this one can follow it; nil is for
+// none. It takes a copy, and is to be called before Offer: later it has no effect.
+func (r *Responder) Continue(cs *[32]byte) {
+	if r.step == awaitOffer {
+		r.past.hold(cs)
+	}
+}
+
 // Offer takes A's Offer, which the server brought from a user, and returns the Accept. It returns ErrTurn, ErrMalformed,
 // ErrOther, and ErrOpen when the ticket does not open. When the ticket opens, N_B is used up: if it is not of this run
 // (ErrViolation), or the box beside it does not open (ErrOpen), the opening is over.
@@ -82,6 +92,9 @@ func (r *Responder) Offer(msg []byte, from ticket.Name, ticketKey *[32]byte) (ac
 	}
 	if from != r.run.Initiator {
 		return nil, ErrOther
+	}
+	if len(msg) != in(r.version, offerSize, markSize) {
+		return nil, ErrMalformed
 	}
 	rest := msg[headerSize:]
 	t := (*[ticket.Size]byte)(cut(&rest, ticket.Size))
@@ -102,18 +115,25 @@ func (r *Responder) Offer(msg []byte, from ticket.Name, ticketKey *[32]byte) (ac
 		return nil, ErrOpen
 	}
 	defer clear(plaintext)
-	n2 := cut(&plaintext, nonceSize)
-	defer clear(n2)
+	rest = plaintext
+	n2, commitment, mark := cut(&rest, nonceSize), cut(&rest, hashSize), rest
 
 	r.step = awaitConfirm
 	r.k = k
-	copy(r.commitment[:], plaintext)
-	r.y, r.q = r.fresh.x25519(), r.fresh.kem()
+	copy(r.commitment[:], commitment)
+	r.y, r.q = newScalar(), r.fresh.kem()
 	rand.Read(r.n3[:])
-	answer := join(n2, r.n3[:], r.y.PublicKey().Bytes(), r.q.EncapsulationKey().Bytes())
+	var continued []byte
+	if r.version != plain {
+		continued = []byte{0}
+		if r.continued = r.past.made(mark, &r.run.CID); r.continued {
+			continued[0] = 1
+		}
+	}
+	answer := join(n2, r.n3[:], r.y.share(), r.q.EncapsulationKey().Bytes(), continued)
 	defer clear(answer)
 	h5 := box.MixHash(&ht, msg)
-	accept = header(TypeAccept, &r.run.CID, acceptSize)
+	accept = header(TypeAccept, &r.run.CID, in(r.version, acceptSize, continuedSize))
 	accept = append(accept, box.Seal(&r.k, labelAccept, box.FromResponder, &h5, answer)...)
 	r.h = box.MixHash(&h5, accept)
 	return accept, nil
@@ -141,7 +161,8 @@ func (r *Responder) Confirm(msg []byte) (*Conversation, error) {
 	if !equal(n3, r.n3[:]) || !equal(commitment[:], r.commitment[:]) {
 		return nil, ErrViolation
 	}
-	dh, err := agree(r.y, eA)
+	y := r.y.key()
+	dh, err := agree(y, eA)
 	if err != nil {
 		return nil, err
 	}
@@ -153,12 +174,15 @@ func (r *Responder) Confirm(msg []byte) (*Conversation, error) {
 	defer clear(kem)
 
 	h7 := box.MixHash(&r.h, head)
-	c := converse(&r.run, box.FromResponder, r.version, &r.k, dh, kem, &h7)
+	kab := conversationKey(&r.k, &h7, dh, kem, r.past.secret(r.continued))
+	defer clear(kab[:])
+	c := converse(&r.run, box.FromResponder, r.version, &kab, &h7, nil, eA)
+	c.continued = r.continued
 	if _, err := c.Open(first); err != nil {
 		c.Clear()
 		return nil, err
 	}
-	c.digits = digits(&r.run, eA, r.y.PublicKey().Bytes(), r.q.EncapsulationKey().Bytes())
+	c.digits = digits(&r.run, eA, y.PublicKey().Bytes(), r.q.EncapsulationKey().Bytes())
 	r.Clear()
 	return c, nil
 }
@@ -169,5 +193,7 @@ func (r *Responder) Clear() {
 	clear(r.nb[:])
 	clear(r.k[:])
 	clear(r.n3[:])
-	r.y, r.q = nil, nil
+	clear(r.y[:])
+	r.q = nil
+	r.past.clear()
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"testing"
 
 	"sim/proto/box"
@@ -35,6 +36,17 @@ type opening struct {
 	ca, cb *Conversation
 }
 
+// spoken are the versions that alice and bob speak; eachVersion tells a story once for each that they can agree on.
+var spoken = Versions
+
+func eachVersion(t *testing.T, story func(t *testing.T)) {
+	defer func() { spoken = Versions }()
+	for i, version := range Latest {
+		spoken = Latest[:i+1]
+		t.Run(fmt.Sprintf("version %d", version), story)
+	}
+}
+
 // The stages of an opening are named for the message that comes next.
 const (
 	atWant = iota
@@ -49,7 +61,7 @@ const (
 // play is an honest opening from alice to bob up to a stage.
 func play(t testing.TB, stage int) *opening {
 	t.Helper()
-	return playVersions(t, stage, Versions, Versions)
+	return playVersions(t, stage, spoken, spoken)
 }
 
 func playVersions(t testing.TB, stage int, spokenByA, spokenByB []byte) *opening {
@@ -183,6 +195,17 @@ func (o *opening) h5() [32]byte {
 func (o *opening) h6() [32]byte {
 	h5 := o.h5()
 	return box.MixHash(&h5, o.accept)
+}
+
+// asAlice is the conversation that begins with these secrets.
+func (o *opening) asAlice(k *[32]byte, dh, kem []byte, h7 *[32]byte) *Conversation {
+	kab := conversationKey(k, h7, dh, kem)
+	return converse(&o.a.run, box.FromInitiator, o.a.version, &kab, h7, &scalar{1}, nil)
+}
+
+// blankOffer is the plaintext of an Offer's box without content.
+func blankOffer() []byte {
+	return make([]byte, in(spoken[len(spoken)-1], nonceSize+hashSize, markSize))
 }
 
 // opened returns what a box under K holds.

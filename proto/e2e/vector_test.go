@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"crypto/ecdh"
 	"crypto/mlkem"
 	"crypto/mlkem/mlkemtest"
 	"crypto/rand"
@@ -81,13 +80,7 @@ func TestGoldenConversation(t *testing.T) {
 		}
 	}
 	g := v.Given
-	private := func(b []byte) func() *ecdh.PrivateKey {
-		key, err := ecdh.X25519().NewPrivateKey(b)
-		check(err)
-		return func() *ecdh.PrivateKey { return key }
-	}
 	forA := &fresh{
-		x25519: private(g.X),
 		encapsulate: func(ek *mlkem.EncapsulationKey768) (secret, ciphertext []byte) {
 			secret, ciphertext, err := mlkemtest.Encapsulate768(ek, g.M)
 			check(err)
@@ -95,7 +88,6 @@ func TestGoldenConversation(t *testing.T) {
 		},
 	}
 	forB := &fresh{
-		x25519: private(g.Y),
 		kem: func() *mlkem.DecapsulationKey768 {
 			key, err := mlkem.NewDecapsulationKey768(g.Seed)
 			check(err)
@@ -126,12 +118,12 @@ func TestGoldenConversation(t *testing.T) {
 	check(err)
 	same("intro box", sealed[:], v.IntroBox)
 
-	draw(g.N2, g.R, g.OfferSalt)
+	draw(g.X, g.N2, g.R, g.OfferSalt)
 	offer, err := a.Ticket(sealed[:], &introKey)
 	check(err)
 	same("Offer", offer, v.Offer)
 
-	draw(g.N3, g.AcceptSalt)
+	draw(g.Y, g.N3, g.AcceptSalt)
 	accept, err := b.Offer(offer, from, &ticketKey)
 	check(err)
 	same("Accept", accept, v.Accept)
