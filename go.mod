@@ -2,19 +2,27 @@ module sim
 
 go 1.26.0
 
+// What the binary is made of.
 require (
-	filippo.io/bigmod v0.1.0 // indirect
-	github.com/ccojocar/zxcvbn-go v1.0.4 // indirect
+	filippo.io/bigmod v0.1.0 // constant-time modular arithmetic for SRP: the standard library has none that is public
+	github.com/ccojocar/zxcvbn-go v1.0.4 // how strong a password is
+	github.com/urfave/cli/v2 v2.27.7 // the command line
+	go.etcd.io/bbolt v1.5.0 // the database file
+	golang.org/x/crypto v0.58.0 // Argon2id
+	golang.org/x/sys v0.49.0 // who is at the other end of the admin socket
+	golang.org/x/term v0.47.0 // the client's line editor, and passwords without echo
+	golang.org/x/text v0.43.0 // passwords as RFC 8265 prepares them
+)
+
+// What the tests are made of.
+require (
+	github.com/creack/pty v1.1.24 // the client on a terminal
+	github.com/rogpeppe/go-internal v1.16.0 // testscript: the stories in testdata/script
+)
+
+require (
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
-	github.com/creack/pty v1.1.24 // indirect
-	github.com/rogpeppe/go-internal v1.16.0 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
-	github.com/urfave/cli/v2 v2.27.7 // indirect
 	github.com/xrash/smetrics v0.0.0-20240521201337-686a1a2994c1 // indirect
-	go.etcd.io/bbolt v1.5.0 // indirect
-	golang.org/x/crypto v0.58.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
-	golang.org/x/term v0.47.0 // indirect
-	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect
 )
