@@ -252,10 +252,11 @@ func (o *outbox) written(n int) {
 	o.give(n)
 }
 
-// drain gives back all room, when the writer has ended.
+// drain gives back all room, when the writer has ended, and lets nothing more in.
 func (o *outbox) drain() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.closed, o.last = true, nil
 	o.pool.give(o.held)
 	o.held, o.waiting = 0, nil
 }

@@ -209,7 +209,7 @@ func (s *session) handle(f proto.Frame) *ending {
 	turn := &turns[f.Type]
 	if turn.answer > 0 {
 		if !s.out.claim(turn.answer) {
-			return s.ended.Load()
+			return endCutOff // or whatever has ended it already
 		}
 		defer s.out.settle()
 	}
