@@ -85,6 +85,20 @@ func TestReturnedTextTimesOut(t *testing.T) {
 	alice.hears(id, failed)
 }
 
+// What comes after a returned text would come too soon: it waits with it.
+func TestNothingOvertakesWhatWasReturned(t *testing.T) {
+	b, alice, bob := talking(t)
+	b.at("Message", 1, returnedFull)
+	alice.sends(bob, "first")
+	b.delivers()
+	alice.sends(bob, "second")
+	if len(alice.up) > 0 {
+		t.Error("a text was sent that can't be taken")
+	}
+	b.passes(firstBackoff)
+	bob.sees("alice: first", "alice: second")
+}
+
 // No room in the window for 30 s: what waits was never sealed.
 func TestNoRoomInTheWindow(t *testing.T) {
 	b, alice, bob := talking(t)
