@@ -256,9 +256,7 @@ func (c *LoginClient) Welcome(now time.Time, body []byte) (*Session, error) {
 	if err != nil {
 		return nil, c.fail(ErrNoProof)
 	}
-	if accepted, ok := parseBool(plain[0]); !ok {
-		return nil, c.fail(peerErrorf("a malformed Welcome"))
-	} else if !accepted {
+	if plain[0] != 1 {
 		if [welcomePlain]byte(plain) != [welcomePlain]byte{} {
 			return nil, c.fail(peerErrorf("a malformed Welcome"))
 		}

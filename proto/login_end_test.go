@@ -244,14 +244,19 @@ func TestServerRefusesWrongSolution(t *testing.T) {
 			continue
 		}
 		bent := bytes.Clone(at[atSolution].body)
-		for wrong := false; !wrong; { // one hash in 16 is right by chance
-			bent[33+i]++
-			binding := [32]byte(bent[1:])
-			wrong = !at[atSolution].server.puzzle.Verify(&binding, (*[128]byte)(bent[33:]))
-		}
+		bent[33+i]++
+		wrongAnswer(at[atSolution].server, bent, i)
 		s := cloneServer(at[atSolution].server)
 		out, session, err := s.Handle(w.now, bent)
 		endsUnsaid(t, fmt.Sprint("byte ", i), out, session, err)
+	}
+}
+
+// wrongAnswer changes a byte of the answers in a Solution until they are wrong: one in 16 is right by chance.
+func wrongAnswer(s *LoginServer, solution []byte, i int) {
+	binding := [32]byte(solution[1:])
+	for s.puzzle.Verify(&binding, (*[puzzle.SolutionSize]byte)(solution[33:])) {
+		solution[33+i]++
 	}
 }
 
@@ -433,6 +438,11 @@ func TestClientRefusesMalformedWelcome(t *testing.T) {
 		s.bendAnswer = func(plain []byte) { plain[0] = accepted }
 		if session, _, err := w.meet(t, s, passwordOf("alice")); !isPeer(err) || session != nil {
 			t.Errorf("accepted = %d: %v", accepted, err)
+		}
+		s = w.refServer()
+		s.bendAnswer = func(plain []byte) { plain[0] = accepted } // and zeros, as in a refusal
+		if session, _, err := w.meet(t, s, "wrong"); !isPeer(err) || session != nil {
+			t.Errorf("refused = %d: %v", accepted, err)
 		}
 	}
 	for _, i := range []int{1, 32, 33, 48} { // a refusal with something in it

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sim/proto/box"
+	"sim/proto/puzzle"
 )
 
 func TestAliceLogsIn(t *testing.T) {
@@ -261,6 +262,9 @@ func TestSecretsAreCleared(t *testing.T) {
 	at, _ = w.stages(t, w.config)
 	for i, b := range at {
 		b.body[len(b.body)-1] ^= 1
+		if i == atSolution {
+			wrongAnswer(b.server, b.body, puzzle.SolutionSize-1)
+		}
 		if i == atChallenge || i == atSalt || i == atWelcome {
 			give(b.client, i, w.now, b.body)
 			if i > atChallenge { // a flip in ek can still be a key
