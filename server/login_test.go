@@ -220,7 +220,7 @@ func TestFaultsAfterHello(t *testing.T) {
 		step  int
 		spoil func([]byte)
 	}{
-		{"a wrong solution", 1, flip(40)},
+		{"a wrong solution", 1, spoilSolution},
 		{"a solution for another Login", 1, flip(2 + 161 + 2 + 1200)},
 		{"a Solution of another length", 1, flip(1)},
 		{"a Solution of another type", 1, flip(2)},
@@ -248,6 +248,13 @@ func TestFaultsAfterHello(t *testing.T) {
 	}
 }
 
+// spoilSolution changes all sixteen answers: an easy puzzle's are right by chance now and then.
+func spoilSolution(b []byte) {
+	for i := range 128 {
+		b[2+1+32+i] ^= 0xff
+	}
+}
+
 // The server holds no more for a connection than its state needs: Login is read only after a right solution.
 func TestNothingIsReadBeforeASolution(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -255,7 +262,7 @@ func TestNothingIsReadBeforeASolution(t *testing.T) {
 		n := w.newcomer("alice", passwordOf("alice"))
 		n.advance(0, 1)
 		b, _ := n.loginBytes()
-		b[100] ^= 1
+		spoilSolution(b)
 		written, err := n.conn.Write(b) // a pipe takes only what is read
 		if err == nil || written != 2+161 {
 			t.Errorf("the server read %d bytes, %v", written, err)
