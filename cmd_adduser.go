@@ -127,7 +127,7 @@ func (a *adduser) password(ctx context.Context) ([]byte, error) {
 	if a.passwordFile == "" {
 		return a.typed(ctx)
 	}
-	line, err := readPasswordFile(a.passwordFile, a.stdin, a.stderr)
+	line, err := interruptible(ctx, func() ([]byte, error) { return readPasswordFile(a.passwordFile, a.stdin, a.stderr) })
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func runClient(c *cli.Context) error {
 	config := client.Config{
 		User: c.String("user"), PasswordFile: c.String("password-file"),
 		In: c.App.Reader, Out: c.App.Writer, Err: c.App.ErrWriter,
-		NoColor: c.Bool("no-color") || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb",
+		NoColor: c.Bool("no-color") || os.Getenv("NO_COLOR") != "",
 	}
 	var err error
 	if config.Server, err = serverAddress(c.String("server"), os.Getenv("SIM_SERVER"), server); err != nil {

@@ -7,8 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -37,6 +41,11 @@ func demoCommand() *cli.Command {
 			if err != nil {
 				return fmt.Errorf("find this program's file: %w", err)
 			}
+			// A closed output must not end the demo with its processes left running.
+			pipe := make(chan os.Signal, 1)
+			signal.Notify(pipe, syscall.SIGPIPE)
+			defer signal.Stop(pipe)
+
 			dir, err := os.MkdirTemp("", "sim-demo-")
 			if err != nil {
 				return err
@@ -78,19 +87,24 @@ type demo struct {
 	exe, dir string
 	out      io.Writer
 
-	address   proto.Address // the server's own
+	server    *child
+	address   proto.Address // its own
 	passwords map[string]string
 	children  []*child
 	taps      []*tap
 	steps     int
+	unheard   error // the output takes no more
 }
 
 func (d *demo) run(ctx context.Context, keep bool) error {
-	if _, err := d.serve(ctx); err != nil {
-		return err
+	begin := []func(context.Context) error{d.serve, d.register}
+	if runtime.GOOS == "windows" {
+		slices.Reverse(begin) // there, accounts are made while no server runs
 	}
-	if err := d.register(ctx, alice, bobby); err != nil {
-		return err
+	for _, f := range begin {
+		if err := f(ctx); err != nil {
+			return err
+		}
 	}
 	if err := d.talk(ctx); err != nil {
 		return err
@@ -98,10 +112,12 @@ func (d *demo) run(ctx context.Context, keep bool) error {
 	if err := d.wire(); err != nil {
 		return err
 	}
+	if d.unheard != nil {
+		return fmt.Errorf("nobody listens: %w", d.unheard)
+	}
 	if !keep {
-		server := d.children[0]
-		server.cmd.Cancel()
-		if err := server.finish(ctx); err != nil {
+		d.server.cmd.Cancel()
+		if err := d.server.finish(ctx); err != nil {
 			return err
 		}
 		d.tell("Done. The server has stopped, and its database is deleted with everything else of this demo.",
@@ -111,25 +127,26 @@ func (d *demo) run(ctx context.Context, keep bool) error {
 	return d.keep(ctx)
 }
 
-func (d *demo) serve(ctx context.Context) (*child, error) {
-	server, err := d.start(ctx, "the server", "server", "--db", "sim.db", "--listen", "127.0.0.1:0", "--log-level", "warn")
+func (d *demo) serve(ctx context.Context) (err error) {
+	d.server, err = d.start(ctx, "the server", "server", "--db", "sim.db", "--listen", "127.0.0.1:0", "--log-level", "warn")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	line, err := server.expect(ctx, "sim://")
+	line, err := d.server.expect(ctx, "sim://")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if d.address, err = proto.ParseAddress(line); err != nil {
-		return nil, fmt.Errorf("the server printed %q: %w", line, err)
+		return fmt.Errorf("the server printed %q: %w", line, err)
 	}
 	d.step("A server starts, makes its key and an empty database, and prints its address.",
 		line,
 		"The address holds the server's public key: who knows it can't be fooled by another server.")
-	return server, nil
+	return nil
 }
 
-func (d *demo) register(ctx context.Context, names ...string) error {
+func (d *demo) register(ctx context.Context) error {
+	names := []string{alice, bobby}
 	for _, name := range names {
 		d.passwords[name] = rand.Text()
 		adduser, err := d.start(ctx, "adduser "+name, "adduser", "--db", "sim.db", "--password-file", "-", name)
@@ -300,12 +317,14 @@ func (d *demo) keep(ctx context.Context) error {
 		"Then type: send "+bobby+" hello. The password is "+d.passwords[alice]+" for "+alice+" and "+d.passwords[bobby]+" for "+bobby+",",
 		"should you log in anew. Ctrl-C here stops the server and deletes everything.")
 	d.tell("The server goes on. Join from two other terminals with:", lines...)
-	server := d.children[0]
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-server.ended:
-		return fmt.Errorf("the server ended: %v%s", server.cmd.ProcessState, server.stderr.quoted())
+	case <-d.server.ended:
+		if ctx.Err() != nil { // Ctrl-C reaches both
+			return nil
+		}
+		return fmt.Errorf("the server ended: %v%s", d.server.cmd.ProcessState, d.server.stderr.quoted())
 	}
 }
 
@@ -331,13 +350,14 @@ func (d *demo) step(title string, lines ...string) {
 }
 
 func (d *demo) tell(title string, lines ...string) {
-	fmt.Fprintln(d.out, title)
+	text := title + "\n"
 	for _, line := range lines {
-		if line == "" {
-			fmt.Fprintln(d.out)
-			continue
+		if line != "" {
+			text += "   " + line
 		}
-		fmt.Fprintln(d.out, "   "+line)
+		text += "\n"
 	}
-	fmt.Fprintln(d.out)
+	if _, err := io.WriteString(d.out, text+"\n"); err != nil {
+		d.unheard = err
+	}
 }

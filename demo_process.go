@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	demoWait = 45 * time.Second // for any one line or end of a process
+	demoWait = time.Minute      // for any one line or end of a process
 	demoStop = 10 * time.Second // for a process that was told to end
 )
 
@@ -28,6 +28,7 @@ type child struct {
 	ended chan struct{} // closed when it has been waited for
 
 	stderr tail
+	killed bool // since it could not be asked
 }
 
 // start runs this same program with other arguments. It is ended when ctx is.
@@ -42,10 +43,12 @@ func (d *demo) start(ctx context.Context, name string, args ...string) (*child, 
 	c.cmd.Env = append(os.Environ(), "SIM_SERVER=")
 	c.cmd.Stderr = &c.stderr
 	c.cmd.Cancel = func() error {
-		if c.cmd.Process.Signal(syscall.SIGTERM) != nil {
-			return c.cmd.Process.Kill() // Windows
+		err := c.cmd.Process.Signal(syscall.SIGTERM)
+		if err != nil && !errors.Is(err, os.ErrProcessDone) {
+			c.killed = true
+			return c.cmd.Process.Kill() // Windows knows no signals
 		}
-		return nil
+		return err
 	}
 	c.cmd.WaitDelay = demoStop // then it is killed
 	stdin, err := c.cmd.StdinPipe()
@@ -113,7 +116,7 @@ func (c *child) finish(ctx context.Context) error {
 	if err := c.wait(ctx); err != nil {
 		return err
 	}
-	if !c.cmd.ProcessState.Success() {
+	if !c.cmd.ProcessState.Success() && !c.killed {
 		return fmt.Errorf("%s ended with %v%s", c.name, c.cmd.ProcessState, c.stderr.quoted())
 	}
 	return nil

@@ -69,7 +69,7 @@ type (
 	taps   struct{}
 )
 
-const scriptWait = 30 * time.Second // for one line, or the end of a process
+const scriptWait = time.Minute // for one line, or the end of a process
 
 // arguments checks that there are at least n arguments and no negation.
 func arguments(ts *testscript.TestScript, neg bool, args []string, n int, usage string) {

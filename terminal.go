@@ -40,32 +40,36 @@ func askPassword(ctx context.Context, prompt string) ([]byte, error) {
 		out.Close()
 		return nil, errNoTerminal
 	}
-	restore := func() {
-		term.Restore(fd, before)
-		fmt.Fprintln(out)
-		out.Close()
+	fmt.Fprint(out, prompt)
+	line, err := interruptible(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
+	term.Restore(fd, before)
+	fmt.Fprintln(out)
+	out.Close()
+	if ctx.Err() == nil { // otherwise it may still be read from
+		in.Close()
 	}
-	type answer struct {
+	if errors.Is(err, io.EOF) {
+		return nil, errors.New("no password was typed")
+	}
+	return line, err
+}
+
+// interruptible returns what read does, or ctx's error if that comes first. A read can't be called back: then it is left behind, in a
+// program that is about to end.
+func interruptible(ctx context.Context, read func() ([]byte, error)) ([]byte, error) {
+	type result struct {
 		line []byte
 		err  error
 	}
-	answers := make(chan answer, 1)
-	fmt.Fprint(out, prompt)
+	results := make(chan result, 1)
 	go func() {
-		line, err := term.ReadPassword(fd)
-		answers <- answer{line, err}
+		line, err := read()
+		results <- result{line, err}
 	}()
 	select {
-	case a := <-answers:
-		restore()
-		in.Close()
-		if errors.Is(a.err, io.EOF) {
-			return nil, errors.New("no password was typed")
-		}
-		return a.line, a.err
+	case r := <-results:
+		return r.line, r.err
 	case <-ctx.Done():
-		// The read can't be called back, but the program is about to end.
-		restore()
 		return nil, ctx.Err()
 	}
 }

@@ -195,52 +195,6 @@ func (p *person) neverShowed(texts ...string) {
 	}
 }
 
-// room is a directory with a server that knows people.
-func room(t *testing.T) (dir, address string, server *actor) {
-	t.Helper()
-	dir = t.TempDir()
-	db, err := peopleDB()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "sim.db"), db, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	server = enter(t, dir, "server", "--listen", "127.0.0.1:0")
-	address, err = server.see("sim://.*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir, address, server
-}
-
-// enter starts sim with pipes.
-func enter(t *testing.T, dir string, args ...string) *actor {
-	t.Helper()
-	a, err := startActor(dir, append(os.Environ(), "SIM_SERVER="), args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(a.kill)
-	return a
-}
-
-func sees(t *testing.T, a *actor, pattern string) {
-	t.Helper()
-	if _, err := a.see(pattern); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// bobIn logs bob in through a pipe.
-func bobIn(t *testing.T, dir, address string) *actor {
-	t.Helper()
-	bob := enter(t, dir, "client", "--server", address, "--user", "bob")
-	bob.say(people["bob"])
-	sees(t, bob, "= logged in as bob")
-	return bob
-}
-
 // aliceIn logs alice in at a terminal.
 func aliceIn(t *testing.T, dir, address string) *person {
 	t.Helper()

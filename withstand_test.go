@@ -16,7 +16,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"sim/client"
 	"sim/password"
@@ -380,54 +379,5 @@ func TestServerAddress(t *testing.T) {
 		if c.want == "" && !errors.As(err, &usage) || c.want != "" && (err != nil || got.Host != c.want) {
 			t.Errorf("%v: %v, %v", c.candidates, got, err)
 		}
-	}
-}
-
-// sizes is traffic that prints all that it has.
-type sizes traffic
-
-// What the tap finds, it finds: a demo that says otherwise would be believed.
-func TestTapFindsWhatIsThere(t *testing.T) {
-	echo, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer echo.Close()
-	go func() {
-		for {
-			c, err := echo.Accept()
-			if err != nil {
-				return
-			}
-			go func() { io.Copy(c, c); c.Close() }()
-		}
-	}()
-	tap, err := newTap(echo.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tap.Close()
-	c, err := net.Dial("tcp", tap.listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(scriptWait))
-	const sent = "\x00\x05Alice\x00\x01x\x00\x01y\x00\x01z\x00\x02no"
-	for i := range len(sent) {
-		io.WriteString(c, sent[i:i+1])
-	}
-	if _, err := io.ReadFull(c, make([]byte, len(sent))); err != nil {
-		t.Fatal(err)
-	}
-	if found, n := tap.find([]string{"bobby", "alice"}); found != "alice" || n < len(sent) {
-		t.Errorf("found %q in %d bytes", found, n)
-	}
-	if found, _ := tap.find([]string{"bobby"}); found != "" {
-		t.Errorf("found %q", found)
-	}
-	got := fmt.Sprintf("%+v", sizes(tap.traffic()))
-	if want := "{handshakeUp:[5 1 1 1] handshakeDown:[5 1 1] recordsUp:[2] recordsDown:[1 2] odd:[2 1 2]}"; got != want {
-		t.Errorf("%s, want %s", got, want)
 	}
 }
