@@ -99,7 +99,9 @@ func (c *Conversation) Peer() ticket.Name {
 func (c *Conversation) Version() byte { return c.version }
 
 // Continued reports whether the continuity secret of an earlier conversation has entered this one's keys: nobody reads or
-// writes here who was not an end of that one, and what was confirmed there holds on. Otherwise it begins anew.
+// writes here who does not hold it, and what was confirmed there holds on. Otherwise the conversation begins anew.
+// At the initiator it is the responder's word until a message of the responder's opens; without the secret it is a lie that
+// leaves the liar with nothing.
 func (c *Conversation) Continued() bool { return c.continued }
 
 // Continuity returns the secret with which the next conversation with this peer can follow this one: the caller gives it to

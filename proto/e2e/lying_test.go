@@ -38,6 +38,12 @@ func TestLyingServerPlaysBothEnds(t *testing.T) {
 		if ofAlice.Digits() == ofBob.Digits() {
 			t.Error("digits agree across a server that plays both ends")
 		}
+
+		// Who does not compare them is read: the server hears alice, and says to bob what it likes.
+		hear(t, server1, seal(t, ofAlice, "my secret"), "my secret")
+		hear(t, ofBob, seal(t, server2, "another text"), "another text")
+		hear(t, server2, seal(t, ofBob, "yes"), "yes")
+		hear(t, ofAlice, seal(t, server1, "no"), "no")
 	})
 }
 

@@ -66,10 +66,20 @@ func play(t testing.TB, stage int) *opening {
 
 func playVersions(t testing.TB, stage int, spokenByA, spokenByB []byte) *opening {
 	t.Helper()
+	return playOn(t, stage, spokenByA, spokenByB, nil, nil)
+}
+
+// playOn is an opening by two who hold, or do not hold, the continuity secret of an earlier conversation.
+func playOn(t testing.TB, stage int, spokenByA, spokenByB []byte, heldByA, heldByB *[32]byte) *opening {
+	t.Helper()
 	o := new(opening)
 	var err error
 	steps := []func(){
-		func() { o.b, o.nonce, err = Answer(bob, alice, o.want, spokenByB, &bobKeys.Nonce) },
+		func() {
+			o.b, o.nonce, err = Answer(bob, alice, o.want, spokenByB, &bobKeys.Nonce)
+			o.a.Continue(heldByA)
+			o.b.Continue(heldByB)
+		},
 		func() { o.intro, err = o.a.Nonce(o.nonce); o.introBox = issue(t, o.intro) },
 		func() { o.offer, err = o.a.Ticket(o.introBox, &aliceKeys.Intro) },
 		func() { o.accept, err = o.b.Offer(o.offer, alice, &bobKeys.Ticket) },
