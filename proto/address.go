@@ -36,8 +36,8 @@ func ParseAddress(s string) (Address, error) {
 	if !ok {
 		return Address{}, ErrAddressForm
 	}
-	key, host, ok := strings.Cut(rest, "@")
-	if !ok || host == "" || strings.ContainsAny(host, "@/ \t\r\n") {
+	key, host, _ := strings.Cut(rest, "@")
+	if host == "" || strings.ContainsAny(host, "@/ \t\r\n") {
 		return Address{}, ErrAddressForm
 	}
 	if len(key) != addressKeyLength {

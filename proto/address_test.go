@@ -45,7 +45,7 @@ func TestAddressForm(t *testing.T) {
 		}
 	}
 	for _, wrong := range []string{
-		"", key[1:], key + "A", key + "=", key + "==", "A" + key[:45], key[:44] + "==", key[:44] + "\r\n", "\n\n" + key[2:], key[:22] + "\n" + key[22:], key[:45] + "\n",
+		"", key[1:], key + "A", key + "=", key + "==", "A" + key[:45], key[:44] + "==", key[:44] + "\r\n", "\n\n" + key[2:], key[:22] + "\n" + key[22:], key[:45] + "\n", key[:42] + "\n\n\n\n", strings.Repeat("\n", 46),
 		strings.Replace(key, "-", "+", 1)[:45] + "+", key[:45] + "/", strings.Repeat("A", 46), strings.ToUpper(key), strings.ToLower(key),
 	} {
 		if a, err := ParseAddress("sim://" + wrong + "@host:1"); err != ErrAddressChecksum || a != (Address{}) {

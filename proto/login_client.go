@@ -32,10 +32,8 @@ type LoginClient struct {
 	name      Name
 	deadline  time.Time
 
-	hello     []byte
-	challenge []byte
-	login     []byte // its body
-	version   byte
+	hello []byte
+	login []byte // its body
 
 	e     *ecdh.PrivateKey
 	srp   *srp.ClientStart
@@ -175,9 +173,8 @@ func (c *LoginClient) challengeWith(body []byte, p puzzle.Puzzle, eS, shared, ct
 	if err != nil {
 		return nil, c.fail(err)
 	}
-	c.challenge = append([]byte(nil), body...)
 	c.login = append(append([]byte{msgLogin}, c.e.PublicKey().Bytes()...), ct...)
-	c.sym = loginState(c.publicKey[:], c.hello, c.challenge, c.login[1:], es, ee, shared)
+	c.sym = loginState(c.publicKey[:], c.hello, body, c.login[1:], es, ee, shared)
 	c.key = c.sym.Derive("sim/1 handshake")
 	h2 := c.sym.Hash()
 	c.a = c.srp.A()
