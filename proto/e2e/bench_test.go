@@ -2,41 +2,56 @@ package e2e
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 )
 
 // BenchmarkOpening is a whole opening: both ends and the server's step.
 func BenchmarkOpening(b *testing.B) {
-	b.ReportAllocs()
-	for b.Loop() {
-		play(b, atEnd)
+	for i, version := range []string{"version 1", "version 2"} {
+		b.Run(version, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				playVersions(b, atEnd, Latest[:i+1], Latest[:i+1])
+			}
+		})
 	}
 }
 
+// A message of 256 bytes, with a turn and without.
 func BenchmarkSeal(b *testing.B) {
-	b.ReportAllocs()
-	ca, _ := talk(b)
+	ca, cb := ratchets(b)
 	text := bytes.Repeat([]byte{'a'}, 256)
-	b.SetBytes(int64(len(text)))
-	for b.Loop() {
-		if _, _, err := ca.Seal(KindText, text); err != nil {
-			b.Fatal(err)
-		}
+	for what, from := range map[string]*Conversation{"chain": ca, "turn": cb} {
+		b.Run(what, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				c := *from // so that the turn is always the next
+				if _, _, err := c.Seal(KindText, text); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
 func BenchmarkOpen(b *testing.B) {
-	b.ReportAllocs()
-	ca, cb := talk(b)
-	_, msg, err := ca.Seal(KindText, bytes.Repeat([]byte{'a'}, 256))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.SetBytes(256)
-	for b.Loop() {
-		c := *cb // so that the number is always the next
-		if _, err := c.Open(msg); err != nil {
-			b.Fatal(err)
-		}
+	ca, cb := ratchets(b)
+	text := strings.Repeat("a", 256)
+	for what, m := range map[string]struct {
+		to  *Conversation
+		msg []byte
+	}{"chain": {cb, seal(b, ca, text)}, "turn": {ca, seal(b, cb, text)}} {
+		b.Run(what, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				c := *m.to // so that the number is always the next
+				if _, err := c.Open(m.msg); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

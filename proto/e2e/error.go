@@ -26,8 +26,8 @@ var (
 	ErrOpen = errors.New("message does not open")
 
 	// ErrViolation is returned when a message opens, or its share is read, and it says what no honest peer would: nonces
-	// or names of another run, a commitment that does not hold, a key that is none, a number acknowledged that was never
-	// sent, a kind out of place, wrong padding, no UTF-8.
+	// or names of another run, a commitment that does not hold, a key that is none, a secret that this end does not hold, a
+	// turn out of turn, a number acknowledged that was never sent, a kind out of place, wrong padding, no UTF-8.
 	ErrViolation = errors.New("message breaks the protocol")
 )
 

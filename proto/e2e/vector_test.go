@@ -38,35 +38,62 @@ func draws(t *testing.T) func(next ...hexBytes) {
 	}
 }
 
-// A whole conversation from fixed keys and random bytes. testdata/opening.json was made from docs/PROTOCOL.md alone, by a
-// program in another language with other libraries.
-func TestGoldenConversation(t *testing.T) {
-	var v struct {
-		Initiator, Responder        string
-		Versions, SpokenByResponder hexBytes
-		Given                       struct {
-			CID, NonceKey, IntroKey, TicketKey                                   hexBytes
-			NB, N1, N2, N3, R, K                                                 hexBytes
-			X, Y, Seed, M                                                        hexBytes
-			NonceSalt, TicketSalt, IntroSalt, OfferSalt, AcceptSalt, ConfirmSalt hexBytes
-		}
-		Want, Nonce, Intro, IntroBox, Offer, Accept, Confirm hexBytes
-		Digits                                               string
-		Messages                                             []struct {
-			From         string
-			Acknowledged uint64
-			Kind         Kind
-			Text         string
-			Message      hexBytes
-		}
+// A vector is a whole conversation from fixed keys and random bytes.
+type vector struct {
+	Initiator, Responder        string
+	Versions, SpokenByResponder hexBytes
+	Given                       struct {
+		CID, NonceKey, IntroKey, TicketKey                                   hexBytes
+		NB, N1, N2, N3, R, K                                                 hexBytes
+		X, Y, Seed, M                                                        hexBytes
+		NonceSalt, TicketSalt, IntroSalt, OfferSalt, AcceptSalt, ConfirmSalt hexBytes
+		Mark                                                                 hexBytes // if it is random
 	}
-	data, err := os.ReadFile(filepath.Join("testdata", "opening.json"))
+	Want, Nonce, Intro, IntroBox, Offer, Accept, Confirm hexBytes
+	Digits                                               string
+	Continued                                            bool
+	Continuity                                           hexBytes // in version 2
+	Messages                                             []struct {
+		From         string
+		Acknowledged uint64
+		Kind         Kind
+		Text         string
+		Private      hexBytes // of the share, if the message is a turn
+		Message      hexBytes
+	}
+}
+
+func load(t *testing.T, file string, v any) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(data, &v); err != nil {
+	if err := json.Unmarshal(data, v); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// The files were made from docs/PROTOCOL.md alone, by programs in another language with other libraries.
+func TestGoldenConversation(t *testing.T) {
+	var v vector
+	load(t, "opening.json", &v)
+	v.play(t, nil)
+}
+
+// In version 2, and the second follows the first.
+func TestGoldenRatchet(t *testing.T) {
+	var vectors []vector
+	load(t, "ratchet.json", &vectors)
+	if len(vectors) != 2 || vectors[0].Continued || !vectors[1].Continued {
+		t.Fatal("not two conversations, of which the second follows the first")
+	}
+	vectors[1].play(t, vectors[0].play(t, nil))
+}
+
+// play is the conversation, of two who hold this continuity secret, and returns theirs for the next.
+func (v *vector) play(t *testing.T, held *[32]byte) *[32]byte {
+	t.Helper()
 	same := func(what string, got, want []byte) {
 		t.Helper()
 		if !bytes.Equal(got, want) {
@@ -108,6 +135,8 @@ func TestGoldenConversation(t *testing.T) {
 	check(err)
 	same("Nonce", nonce, v.Nonce)
 
+	a.Continue(held)
+	b.Continue(held)
 	draw(g.N1)
 	intro, err := a.Nonce(nonce)
 	check(err)
@@ -118,7 +147,7 @@ func TestGoldenConversation(t *testing.T) {
 	check(err)
 	same("intro box", sealed[:], v.IntroBox)
 
-	draw(g.X, g.N2, g.R, g.OfferSalt)
+	draw(g.X, g.N2, g.R, g.Mark, g.OfferSalt)
 	offer, err := a.Ticket(sealed[:], &introKey)
 	check(err)
 	same("Offer", offer, v.Offer)
@@ -140,6 +169,14 @@ func TestGoldenConversation(t *testing.T) {
 		t.Errorf("digits are %q and %q, want %q", ca.Digits(), cb.Digits(), v.Digits)
 	}
 
+	if ca.Continued() != v.Continued || cb.Continued() != v.Continued {
+		t.Errorf("continued is %t and %t, want %t", ca.Continued(), cb.Continued(), v.Continued)
+	}
+	if v.Continuity != nil {
+		same("the initiator's continuity secret", ca.Continuity()[:], v.Continuity)
+		same("the responder's continuity secret", cb.Continuity()[:], v.Continuity)
+	}
+
 	if len(v.Messages) == 0 {
 		t.Fatal("no messages")
 	}
@@ -149,6 +186,7 @@ func TestGoldenConversation(t *testing.T) {
 			from, to = cb, ca
 		}
 		from.HandedOut(m.Acknowledged)
+		draw(m.Private)
 		_, msg, err := from.Seal(m.Kind, []byte(m.Text))
 		check(err)
 		same("message", msg, m.Message)
@@ -159,4 +197,5 @@ func TestGoldenConversation(t *testing.T) {
 		}
 	}
 	draw()
+	return ca.Continuity()
 }
