@@ -216,17 +216,38 @@ func TestSlowReader(t *testing.T) {
 		sent := fill(t, alice, "bob")
 		slow := &slowConn{Conn: bob.conn, pause: stallTime - stallCheck - time.Second}
 		bob.conn = slow
+		// He asks for a page, whose answer has no room for minutes; the server does not take that for his silence.
+		asked := make(chan struct{})
+		defer func() { <-asked }()
 		go func() {
-			for range 40 {
-				time.Sleep(20 * time.Second)
-				bob.trySend(proto.AppendPing(nil, [8]byte{}))
+			defer close(asked)
+			bob.trySend(proto.AppendList(nil, proto.List{}))
+			for range 12 {
+				bob.trySend(proto.AppendPing(nil, [8]byte{})) // waits too
+				time.Sleep(30 * time.Second)
 			}
 		}()
+		start := time.Now()
 		for range sent {
 			bob.expectRelayed("alice", strings.Repeat("x", proto.MaxPeerMessage))
 		}
-		bob.conn.Close()
-		time.Sleep(20 * 41 * time.Second)
+		if d := time.Since(start); d < 2*idleTime {
+			t.Errorf("he was too fast for this test: %v", d)
+		}
+		bob.conn = slow.Conn
+		got := map[proto.Type]int{}
+		for got[proto.TypePong] < 12 {
+			f, err := bob.read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[f.Type]++
+		}
+		if got[proto.TypeUsers] != 1 {
+			t.Errorf("%v", got)
+		}
+		<-asked
+		bob.ping()
 	})
 }
 

@@ -153,6 +153,13 @@ func aFile(t *testing.T) string {
 	return path
 }
 
+func TestReasonsHaveNoAddresses(t *testing.T) {
+	err := error(&net.OpError{Op: "read", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 7}, Err: syscall.ECONNRESET})
+	if got := loginReason(err); got != syscall.ECONNRESET.Error() {
+		t.Error(got)
+	}
+}
+
 // A syncBuffer is a bytes.Buffer for several goroutines.
 type syncBuffer struct {
 	mu sync.Mutex

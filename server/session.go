@@ -25,7 +25,7 @@ type session struct {
 
 	// owned by the reader
 	in     *bufio.Reader
-	heard  time.Time     // when the last record was opened, or Welcome was written
+	heard  time.Time     // when the last record was handled, or Welcome was written
 	within time.Duration // when the next has to come
 	passwd passwordChange
 	intros introLimit
@@ -166,6 +166,7 @@ func (s *session) read(r *record) *ending {
 		if e != nil {
 			return e
 		}
+		s.heard = time.Now() // handling may have waited for room, and nothing was heard meanwhile
 		if r, e = s.readRecord(); e != nil {
 			return e
 		}
@@ -260,7 +261,6 @@ func (s *session) readRecord() (*record, *ending) {
 		r.free()
 		return nil, violation(err.Error())
 	}
-	s.heard = time.Now()
 	r.frames = frames
 	return r, nil
 }

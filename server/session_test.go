@@ -310,6 +310,24 @@ func TestStopping(t *testing.T) {
 	<-stopped
 }
 
+// Those who are not logged in hold nothing up.
+func TestStoppingInTheMiddleOfLogins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newPipeWorld(t, []string{"alice"})
+		for i := range steps {
+			n := w.newcomer("alice", passwordOf("alice"))
+			if err := n.advance(0, i); err != nil {
+				t.Fatal(err)
+			}
+		}
+		start := time.Now()
+		w.stop()
+		if d := time.Since(start); d != 0 {
+			t.Errorf("stopped after %v", d)
+		}
+	})
+}
+
 // Those who don't read hold the end up for flushTime and no longer.
 func TestStoppingWithAFrozenReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
