@@ -10,6 +10,7 @@ package client
 import (
 	"context"
 	"io"
+	"net"
 
 	"sim/password"
 	"sim/proto"
@@ -43,6 +44,9 @@ type Config struct {
 
 	// Deriver is Argon2id unless a test has another.
 	Deriver password.Deriver
+
+	// dial is a net.Dialer's unless a test has another.
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Terminal is a terminal in raw mode: what is typed comes from Read, what is shown goes to Write.
@@ -56,6 +60,9 @@ type Terminal struct {
 func Run(ctx context.Context, cfg Config) int {
 	if cfg.Deriver == nil {
 		cfg.Deriver = password.Argon2id{}
+	}
+	if cfg.dial == nil {
+		cfg.dial = (&net.Dialer{Timeout: dialWait}).DialContext
 	}
 	var screen *screen
 	if cfg.Terminal != nil {

@@ -85,12 +85,19 @@ func (r *runner) logIn(ctx context.Context, typed []byte) {
 	}
 	r.expect = expectCommand
 	ctx, r.cancel = context.WithCancel(ctx)
-	result := make(chan loginResult, 1)
+	name, result := r.name, make(chan loginResult)
 	r.login = result
 	go func() {
 		defer clear(pw)
-		conn, err := connect(ctx, r.cfg.Server, r.name, pw, r.cfg.Deriver)
-		result <- loginResult{conn, err}
+		conn, err := connect(ctx, &r.cfg, name, pw)
+		select {
+		case result <- loginResult{conn, err}:
+		case <-ctx.Done(): // nobody waits any more
+			if conn != nil {
+				conn.session.Clear()
+				conn.finish()
+			}
+		}
 	}()
 }
 

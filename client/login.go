@@ -30,10 +30,10 @@ func failuref(code int, format string, args ...any) *failure {
 }
 
 // connect dials the server and logs in. The password is prepared already; it is the caller's to clear. Errors are *failure, or ctx's.
-func connect(ctx context.Context, server proto.Address, name proto.Name, pw []byte, deriver password.Deriver) (*connection, error) {
+func connect(ctx context.Context, cfg *Config, name proto.Name, pw []byte) (*connection, error) {
+	server := cfg.Server
 	for try := 1; ; try++ {
-		dialer := net.Dialer{Timeout: dialWait}
-		socket, err := dialer.DialContext(ctx, "tcp", server.Host)
+		socket, err := cfg.dial(ctx, "tcp", server.Host)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
@@ -41,7 +41,7 @@ func connect(ctx context.Context, server proto.Address, name proto.Name, pw []by
 			return nil, failuref(ExitLost, "the server at %s was not reached (%s): is it running, and is the address right?", server.Host, shortError(err))
 		}
 		began := time.Now()
-		session, err := logIn(ctx, socket, server, name, pw, deriver)
+		session, err := logIn(ctx, socket, server, name, pw, cfg.Deriver)
 		if err == nil {
 			return newConnection(socket, session), nil
 		}

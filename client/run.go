@@ -278,6 +278,8 @@ func (r *runner) printed(s printout) {
 
 // drain prints what is left and waits for the connection to have written what it has.
 func (r *runner) drain(ctx context.Context) {
+	defer close(r.ui.lines)
+	defer close(r.in.asks)
 	if r.cancel != nil {
 		r.cancel()
 	}
@@ -298,9 +300,5 @@ func (r *runner) drain(ctx context.Context) {
 		case <-late:
 			return
 		}
-	}
-	close(r.ui.lines)
-	if !r.asked {
-		close(r.in.asks)
 	}
 }

@@ -40,7 +40,7 @@ type ui struct {
 }
 
 func newUI(out, errOut io.Writer, s *screen) *ui {
-	u := &ui{screen: s, lines: make(chan line), shown: make(chan printout)}
+	u := &ui{screen: s, lines: make(chan line), shown: make(chan printout, 1)}
 	if s != nil {
 		out, errOut = s, s
 	}
