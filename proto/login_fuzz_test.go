@@ -46,7 +46,8 @@ func (w *world) meddled(t *testing.T, index, offset int, xor byte, length int) {
 	if o.bothIn(t) || o.client != nil || o.server != nil && index != atWelcome || o.serverErr == nil && o.clientErr == nil {
 		t.Fatalf("message %d was changed: %v, %v", index, o.clientErr, o.serverErr)
 	}
-	if len(w.lookups) > 0 && index <= atLogin {
+	// Solution is not under Login's box: other right answers are found out by the client, at Salt.
+	if len(w.lookups) > 0 && index <= atLogin && index != atSolution {
 		t.Fatal("the store was asked for a Login that does not open")
 	}
 	if index == atHello && o.serverErr != ErrSilence {
