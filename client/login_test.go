@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sim/proto"
+	"sim/proto/puzzle"
 )
 
 func TestFirstLines(t *testing.T) {
@@ -291,15 +292,10 @@ func TestInterruptedLogin(t *testing.T) {
 			func(c net.Conn) bool { io.Copy(io.Discard, c); return true },
 			func(c net.Conn) bool { return s.stops(c, 1) },
 			func(c net.Conn) bool { return s.stops(c, 2) },
-			func(c net.Conn) bool { s.config.PuzzleBits = proto.MaxPuzzleBits; return false },
 		} {
 			s.meets = meets
 			p := s.starts(func(c *Config) { c.User, c.PasswordFile = "alice", passwordFile(t, "alice", 0o600) })
-			if s.config.PuzzleBits == 0 {
-				synctest.Wait()
-			} else {
-				time.Sleep(0)
-			}
+			synctest.Wait()
 			p.interrupts(0)
 		}
 	})
@@ -327,4 +323,20 @@ func TestInterruptedDial(t *testing.T) {
 		p.interrupts(0)
 		p.complains()
 	})
+}
+
+// The puzzle is solved on all cores, and given up when the login is.
+func TestSolve(t *testing.T) {
+	for _, bits := range []uint8{0, 4, 10} {
+		p := puzzle.Puzzle{Seed: [32]byte{bits}, Count: puzzle.Count, Bits: bits}
+		binding := [32]byte{1, 2, 3}
+		solution, ok := solve(&p, &binding, func() bool { return false })
+		if !ok || !p.Verify(&binding, solution) {
+			t.Errorf("%d bits: not solved", bits)
+		}
+	}
+	hard := puzzle.Puzzle{Count: puzzle.Count, Bits: 30}
+	if _, ok := solve(&hard, new([32]byte), func() bool { return true }); ok {
+		t.Error("solved, and nobody waited for it")
+	}
 }
