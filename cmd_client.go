@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 
@@ -73,7 +74,15 @@ func clientOn(ctx context.Context, config client.Config, in io.Reader, out io.Wr
 	if stdin == nil {
 		return client.Run(ctx, config)
 	}
-	config.AskPassword = func(prompt string) ([]byte, error) { return askPassword(ctx, prompt) }
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	config.AskPassword = func(prompt string) ([]byte, error) {
+		line, err := askPassword(ctx, prompt)
+		if errors.Is(err, context.Canceled) {
+			cancel() // Ctrl-C is no line
+		}
+		return line, err
+	}
 	if stdout == nil {
 		return client.Run(ctx, config)
 	}

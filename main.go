@@ -26,7 +26,7 @@ var server string
 const (
 	exitFailed      = 1   // the command was understood and did not succeed
 	exitUsage       = 2   // the command line is wrong
-	exitInterrupted = 130 // SIGINT or SIGTERM ended it
+	exitInterrupted = 130 // Ctrl-C, SIGINT or SIGTERM ended it
 )
 
 // usageError is a fault of the command line.
@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.As(err, &usage), errors.As(err, &library):
 		fmt.Fprintf(stderr, "sim: %v\n", err)
 		return exitUsage
-	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(stderr, "sim: interrupted")
 		return exitInterrupted
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -26,32 +27,67 @@ func terminalOf(stream any) *os.File {
 }
 
 // askPassword prints prompt on the controlling terminal, whatever the standard streams are, and reads a line there without echo.
-// The terminal is as it was when askPassword returns, also when ctx ends first. It returns errNoTerminal if there is none.
+// The terminal is as it was when askPassword returns, also when ctx ends first. It returns errNoTerminal if there is none, and
+// context.Canceled for Ctrl-C.
 func askPassword(ctx context.Context, prompt string) ([]byte, error) {
 	in, out, err := openTerminal()
 	if err != nil {
 		return nil, errNoTerminal
 	}
+	defer out.Close()
 	fd := int(in.Fd())
-	// Without echo before the prompt stands there: whoever sees it may type. ReadPassword sets what else it needs.
+	// Raw before the prompt stands there, and until the end: whoever sees it may type, and nothing of it is echoed.
 	before, err := term.MakeRaw(fd)
 	if err != nil {
 		in.Close()
-		out.Close()
 		return nil, errNoTerminal
 	}
 	fmt.Fprint(out, prompt)
-	line, err := interruptible(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
+	line, err := interruptible(ctx, func() ([]byte, error) { return readHidden(in) })
 	term.Restore(fd, before)
 	fmt.Fprintln(out)
-	out.Close()
 	if ctx.Err() == nil { // otherwise it may still be read from
 		in.Close()
 	}
-	if errors.Is(err, io.EOF) {
-		return nil, errors.New("no password was typed")
-	}
 	return line, err
+}
+
+const maxHidden = 4096 // bytes of a line that is typed without echo
+
+// readHidden reads a line from a raw terminal, with the keys that a person needs for one that can't be seen.
+func readHidden(r io.Reader) ([]byte, error) {
+	line := make([]byte, 0, maxHidden) // never grows: no stray copies of a password
+	for {
+		var b [1]byte
+		if _, err := io.ReadFull(r, b[:]); err != nil {
+			clear(line)
+			return nil, fmt.Errorf("read the password: %w", err)
+		}
+		switch c := b[0]; c {
+		case '\r', '\n':
+			return line, nil
+		case 0x03: // Ctrl-C
+			clear(line)
+			return nil, context.Canceled
+		case 0x04: // Ctrl-D
+			if len(line) == 0 {
+				return nil, errors.New("no password was typed")
+			}
+		case 0x08, 0x7f: // Backspace
+			_, n := utf8.DecodeLastRune(line)
+			clear(line[len(line)-n:])
+			line = line[:len(line)-n]
+		case 0x15: // Ctrl-U
+			clear(line)
+			line = line[:0]
+		default:
+			if len(line) == maxHidden {
+				clear(line)
+				return nil, errors.New("this password is too long")
+			}
+			line = append(line, c)
+		}
+	}
 }
 
 // interruptible returns what read does, or ctx's error if that comes first. A read can't be called back: then it is left behind, in a

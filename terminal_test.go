@@ -362,6 +362,17 @@ func TestTerminalOutputElsewhere(t *testing.T) {
 	}
 }
 
+// Ctrl-C at the password ends the client as an interruption does.
+func TestTerminalCtrlCAtPassword(t *testing.T) {
+	t.Parallel()
+	dir, address, _ := room(t)
+	alice := sitDownWith(t, dir, func(cmd *exec.Cmd) { cmd.Stdout = nil }, "client", "--server", address, "--user", "alice")
+	alice.seesPrompt("password for alice: ")
+	alice.types("half of it\x03")
+	alice.leaves(exitInterrupted)
+	alice.neverShowed("half of it")
+}
+
 func TestTerminalAdduser(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -397,7 +408,7 @@ func TestTerminalAdduser(t *testing.T) {
 	p.neverShowed("half of it")
 
 	p = start("alice")
-	both(p, secret, secret)
+	both(p, "xyz\x15copper-anfil\x7f\x7f\x7fvil-62-violet", secret) // Ctrl-U, and Backspace
 	p.seesRow("= added alice")
 	p.leaves(0)
 	p.neverShowed(secret)
