@@ -28,6 +28,7 @@ send <receiver> <message>         send the rest of the line as it stands
 disconnect <receiver>             end the conversation and forget its keys
 disconnect <sender> <receiver>    the same, with your own name first
 verify <user>                     twelve digits to compare with the other side
+verify <user> yes                 you have compared them, and they are the same
 recv [count] [timeout]            wait for messages: recv 1 30s
 logout [username]                 log out; the next user can log in
 help                              these lines
@@ -60,7 +61,7 @@ var grammar = [...]struct {
 	verbList:       {"list", "list [prefix]", 0, 1},
 	verbSend:       {"send", "send <receiver> <message>", 2, 2},
 	verbDisconnect: {"disconnect", "disconnect <receiver>, or disconnect <sender> <receiver>", 1, 2},
-	verbVerify:     {"verify", "verify <user>", 1, 1},
+	verbVerify:     {"verify", "verify <user>, or verify <user> yes", 1, 2},
 	verbRecv:       {"recv", "recv [count] [timeout]", 0, 2},
 	verbLogout:     {"logout", "logout [username]", 0, 1},
 	verbHelp:       {"help", "help", 0, 0},
@@ -71,7 +72,7 @@ var grammar = [...]struct {
 type command struct {
 	verb    verb
 	name    string        // who it is about, or the prefix of list; folded to lower case
-	name2   string        // disconnect with two names: the receiver, and name is the sender
+	name2   string        // disconnect with two names: the receiver, and name is the sender; verify: "yes", or nothing
 	text    string        // send: 1 to maxText bytes of valid UTF-8, verbatim
 	count   int           // recv: how many messages, at least 1
 	timeout time.Duration // recv: how long to wait; 0 is without limit
@@ -91,6 +92,7 @@ var (
 	errTooFewWords  = errors.New("something is missing")
 	errTooManyWords = errors.New("there is too much on the line")
 	errSpaces       = errors.New("the words are one space apart")
+	errYes          = errors.New("all that may follow the name is yes")
 	errNoText       = errors.New("the message is missing")
 	errTextTooLong  = fmt.Errorf("a message has at most %d bytes", maxText)
 	errCount        = fmt.Errorf("the count comes first and is a number from 1 to %d", maxRecv)
@@ -159,6 +161,9 @@ func parseWords(v verb, rest string) (command, error) {
 			return command{}, err
 		}
 		*to = name.String()
+	}
+	if v == verbVerify && c.name2 != "" && c.name2 != "yes" {
+		return command{}, errYes
 	}
 	return c, nil
 }

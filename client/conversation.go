@@ -16,6 +16,8 @@ type talk struct {
 	unsettled []sealed // in the order of their numbers
 	owed      bool     // the peer is to hear what was accepted
 	retry     backoff
+
+	remembered bool // the peer was heard in it
 }
 
 // sealed is a message that may have to be sent again.
@@ -55,7 +57,7 @@ func (s *session) verify(now time.Time, id uint64, with proto.Name) bool {
 		return false
 	}
 	if p.talk != nil {
-		s.tell(verified{id: id, digits: p.talk.conv.Digits()})
+		s.show(id, p)
 		return true
 	}
 	p.wants(now)
@@ -66,6 +68,7 @@ func (s *session) verify(now time.Time, id uint64, with proto.Name) bool {
 
 // disconnect ends the conversation with a peer: the peer is told, and every key of it is forgotten.
 func (s *session) disconnect(now time.Time, from proto.Name) {
+	s.forget(from)
 	p := s.peers[from]
 	if p == nil {
 		return
@@ -153,6 +156,7 @@ func (s *session) said(now time.Time, p *peer, msg []byte) {
 	if err != nil {
 		return
 	}
+	s.remember(p)
 	n := 0
 	for ; n < len(t.unsettled) && t.unsettled[n].number <= r.Acknowledged; n++ {
 		s.settle(t.unsettled[n].id, delivered, "")
@@ -163,11 +167,12 @@ func (s *session) said(now time.Time, p *peer, msg []byte) {
 	}
 	switch r.Kind {
 	case e2e.KindText:
-		s.tell(message{p.name, t.conv.CID(), r.Number, string(r.Text)})
+		s.tell(message{p.name, t.conv.CID(), r.Number, string(r.Text), s.trust(p.name).confirmed})
 		clear(r.Text)
 	case e2e.KindBye:
 		s.tell(parted{p.name, "disconnected"})
 		s.endTalk(now, p, "disconnected", false)
+		s.forget(p.name)
 	}
 	s.advance(now, p)
 }

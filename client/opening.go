@@ -113,11 +113,12 @@ func (s *session) open(now time.Time, p *peer) {
 		s.failOpening(now, p, "no answer")
 		return
 	}
-	machine, want, err := e2e.Start(s.self, p.name, e2e.Versions)
+	machine, want, err := e2e.Start(s.self, p.name, e2e.Latest)
 	if err != nil {
 		s.failOpening(now, p, err.Error())
 		return
 	}
+	machine.Continue(s.recall(p.name))
 	p.opening = &opening{machine: machine}
 	s.step(now, p, &p.opening.leg, want)
 }
@@ -174,7 +175,7 @@ func (s *session) want(now time.Time, p *peer, tag proto.Tag, msg []byte) {
 		return
 	}
 	p.answered = now
-	machine, nonce, err := e2e.Answer(s.self, p.name, msg, e2e.Versions, &s.keys.Nonce)
+	machine, nonce, err := e2e.Answer(s.self, p.name, msg, e2e.Latest, &s.keys.Nonce)
 	switch err {
 	case nil:
 	case e2e.ErrNoVersion:
@@ -185,6 +186,7 @@ func (s *session) want(now time.Time, p *peer, tag proto.Tag, msg []byte) {
 	}
 	s.cancelOpening(p)
 	s.cancelAnswering(p)
+	machine.Continue(s.recall(p.name))
 	p.answering = &answering{machine: machine, leg: leg{tag: tag}}
 	s.step(now, p, &p.answering.leg, nonce)
 }
@@ -261,6 +263,7 @@ func (s *session) confirm(now time.Time, p *peer, r proto.Relayed) {
 	s.cancelAnswering(p)
 	s.cancelOpening(p)
 	s.begin(now, p, conv, r.Tag).owed = true
+	s.remember(p)
 	s.flush(now, p)
 }
 
@@ -269,8 +272,9 @@ func (s *session) begin(now time.Time, p *peer, conv *e2e.Conversation, tag prot
 	s.endTalk(now, p, "a new conversation took its place", false)
 	p.attempts = 0
 	p.talk = &talk{conv: conv, tag: tag}
+	s.doubt(p)
 	for _, id := range p.verifying {
-		s.tell(verified{id: id, digits: conv.Digits()})
+		s.show(id, p)
 	}
 	p.verifying = nil
 	for i := range p.waiting {

@@ -166,6 +166,8 @@ func (r *runner) event(e event) {
 		if p := r.find(e.id); p != nil {
 			p.done, p.result = true, listLine(e.names)
 		}
+	case unconfirmed:
+		r.ui.event("%s is no longer confirmed: a new conversation began that does not continue the old one; verify %s again", e.peer, e.peer)
 	case parted:
 		r.ui.event("%s %s", e.peer, e.how)
 	case notice:

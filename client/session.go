@@ -17,6 +17,8 @@ type session struct {
 	keys  *ticket.Keys
 	peers map[proto.Name]*peer
 
+	trusts map[proto.Name]*trust
+
 	ref   uint32 // of the last Relay
 	ping  uint64 // of the last Ping
 	pong  uint64 // of the last Pong
@@ -46,6 +48,8 @@ type (
 		cid    ticket.CID
 		number uint64
 		text   string
+
+		confirmed bool // the digits of the conversation were compared
 	}
 	// outcome: what became of a send.
 	outcome struct {
@@ -57,7 +61,10 @@ type (
 	verified struct {
 		id          uint64
 		digits, why string
+		confirmed   bool
 	}
+	// unconfirmed: a peer whose digits were confirmed has begun anew, and they have to be compared again.
+	unconfirmed struct{ peer proto.Name }
 	// users: who is logged in.
 	users struct {
 		id    uint64
@@ -86,7 +93,7 @@ const (
 )
 
 func newSession(self proto.Name, keys *ticket.Keys) *session {
-	return &session{self: self, keys: keys, peers: make(map[proto.Name]*peer)}
+	return &session{self: self, keys: keys, peers: make(map[proto.Name]*peer), trusts: make(map[proto.Name]*trust)}
 }
 
 // take returns the frames to send and the events to tell since the last call.
@@ -318,6 +325,9 @@ func (s *session) end(now time.Time, why string) {
 		s.failWaiting(p, why)
 	}
 	clear(s.peers)
+	for name := range s.trusts {
+		s.forget(name)
+	}
 	s.keys.Clear()
 }
 

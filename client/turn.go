@@ -143,6 +143,12 @@ func (r *runner) talk(c command) {
 		}
 	case verbVerify:
 		p := r.add(c, name)
+		if c.name2 != "" {
+			if why := r.session.confirmDigits(p.id, name); why != "" {
+				r.drop(p, why)
+			}
+			break
+		}
 		if !r.session.verify(now, p.id, name) {
 			r.drop(p, "too many conversations at once: disconnect one")
 		}

@@ -10,7 +10,7 @@ import (
 
 // The rules of what is printed. Nothing else in this package prints.
 //
-//   - "< alice: text" is a message, "= …" a result, "* …" an event; whatever a peer or the server sent stands behind these, made harmless.
+//   - "< alice: text", or "< alice ✓: text" from somebody who is confirmed, is a message, "= …" a result, "* …" an event; whatever a peer or the server sent stands behind these, made harmless.
 //     So no message can look like a result.
 //   - Results, messages and events go to the output; errors go to the error output, as sentences that say what to do.
 //   - No line that was typed, and no part of one, is ever in an error.
@@ -85,9 +85,13 @@ func (u *ui) event(format string, args ...any) {
 // fault tells what went wrong, and what to do.
 func (u *ui) fault(text string) { u.add(line{text: text, err: true}) }
 
-// message shows a text.
+// message shows a text. Behind the name of somebody whose digits were confirmed stands a mark.
 func (u *ui) message(m message) {
-	u.add(line{text: "< " + m.from.String() + ": " + harmless(m.text), message: &m})
+	from := m.from.String()
+	if m.confirmed {
+		from += " ✓"
+	}
+	u.add(line{text: "< " + from + ": " + harmless(m.text), message: &m})
 }
 
 // result is a line that a script may wait for.
@@ -111,7 +115,11 @@ func verifyLine(with proto.Name, v verified) string {
 	if v.digits == "" {
 		return fmt.Sprintf("= verify %s: failed: %s", with, v.why)
 	}
-	return fmt.Sprintf("= verify %s: %s (not confirmed)", with, v.digits)
+	confirmed := "not confirmed"
+	if v.confirmed {
+		confirmed = "confirmed"
+	}
+	return fmt.Sprintf("= verify %s: %s (%s)", with, v.digits, confirmed)
 }
 
 func listLine(names []proto.Name) string {
