@@ -1,0 +1,88 @@
+package client
+
+import (
+	"sim/proto"
+	"sim/proto/ticket"
+)
+
+// A trust is what this user holds of the conversations with a peer, in memory, from one to the next: until either of the two disconnects,
+// or log-out. docs/PROTOCOL.md, section 7.1.
+type trust struct {
+	secret    *[32]byte  // the continuity secret of the last conversation in which both were heard; nil before the first
+	shown     ticket.CID // the conversation whose digits were shown last
+	confirmed bool       // the user has compared them, and every conversation since has continued that one
+}
+
+// trust returns what is held of a peer, made anew where there is nothing. There are at most maxPeers, and those without a slot go first.
+func (s *session) trust(name proto.Name) *trust {
+	if t := s.trusts[name]; t != nil {
+		return t
+	}
+	for other := range s.trusts {
+		if len(s.trusts) >= maxPeers && s.peers[other] == nil {
+			s.forget(other)
+		}
+	}
+	t := new(trust)
+	s.trusts[name] = t
+	return t
+}
+
+// recall returns the continuity secret for the next conversation with a peer, or nil.
+func (s *session) recall(name proto.Name) *[32]byte {
+	if t := s.trusts[name]; t != nil {
+		return t.secret
+	}
+	return nil
+}
+
+// forget ends the continuity with a peer, and a confirmation with it.
+func (s *session) forget(name proto.Name) {
+	if t := s.trusts[name]; t != nil && t.secret != nil {
+		clear(t.secret[:])
+	}
+	delete(s.trusts, name)
+}
+
+// doubt tells that a confirmed peer's new conversation does not continue the confirmed one.
+func (s *session) doubt(p *peer) {
+	if t := s.trusts[p.name]; t != nil && t.confirmed && !p.talk.conv.Continued() {
+		t.confirmed = false
+		s.tell(unconfirmed{p.name})
+	}
+}
+
+// remember makes the conversation the one that the next can continue: from the first message of the peer's on, when both have its keys.
+func (s *session) remember(p *peer) {
+	if p.talk.remembered {
+		return
+	}
+	p.talk.remembered = true
+	t := s.trust(p.name)
+	if t.secret != nil {
+		clear(t.secret[:])
+	}
+	t.secret = p.talk.conv.Continuity()
+}
+
+// show tells the digits of the open conversation with a peer.
+func (s *session) show(id uint64, p *peer) {
+	t := s.trust(p.name)
+	t.shown = p.talk.conv.CID()
+	s.tell(verified{id: id, digits: p.talk.conv.Digits(), confirmed: t.confirmed})
+}
+
+// confirmDigits says that the user has compared the digits that were shown last and found the same. It returns why that can't be.
+func (s *session) confirmDigits(id uint64, with proto.Name) (why string) {
+	p := s.peers[with]
+	if p == nil || p.talk == nil {
+		return "there is no conversation with " + with.String() + ": verify " + with.String() + " shows digits to compare"
+	}
+	t := s.trust(with)
+	if t.shown != p.talk.conv.CID() {
+		return "the digits of this conversation were not shown yet: verify " + with.String() + ", and compare them first"
+	}
+	t.confirmed = true
+	s.show(id, p)
+	return ""
+}
