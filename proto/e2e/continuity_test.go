@@ -42,6 +42,9 @@ func TestContinued(t *testing.T) {
 		if !o.ca.Continued() || !o.cb.Continued() {
 			t.Fatal("not continued")
 		}
+		if o.a.past != (past{}) || o.b.past != (past{}) {
+			t.Error("the machines remember the secret")
+		}
 		converseBothWays(t, o.ca, o.cb)
 	}
 }

@@ -86,6 +86,17 @@ func TestVersionOneNeverTurns(t *testing.T) {
 	}
 }
 
+// The ratchet of version 1 is made of zeros, which anybody knows: a turn to it must not be taken.
+func TestTurnInVersionOne(t *testing.T) {
+	ca, cb := talk(t)
+	zeros := ratchet{share: [shareSize]byte((&scalar{}).share())}
+	own := newScalar()
+	_, turn := zeros.turn(&own)
+	unopened(t, "a turn to zeros", ca, forgedIn(cb, turn, "forged"), ErrViolation)
+	unopened(t, "a turn to zeros", cb, forgedIn(ca, turn, "forged"), ErrViolation)
+	converseBothWays(t, ca, cb)
+}
+
 // A long conversation: both talk at random, their messages cross, and all arrive in order.
 func TestLongConversation(t *testing.T) {
 	eachVersion(t, func(t *testing.T) {
@@ -197,8 +208,8 @@ func TestSharesInPlaceOfOthers(t *testing.T) {
 	}
 }
 
-// A dishonest peer seals everything as it should be, but for the turn. forge is its next message with these secrets.
-func forge2(c *Conversation, with chain, text string) []byte {
+// forgedIn is the next message of a dishonest peer, sealed as it should be, but in another chain.
+func forgedIn(c *Conversation, with chain, text string) []byte {
 	number, key := c.sealed+1, with.next()
 	msg := binary.BigEndian.AppendUint64(header(TypeMessage, &c.run.CID, 0), number)
 	msg = append(msg, with.share[:]...)
@@ -215,7 +226,7 @@ func TestTurnOutOfTurn(t *testing.T) {
 	greedy.ratchet.share = eA
 	own := newScalar()
 	_, second := greedy.ratchet.turn(&own)
-	unopened(t, "bob's second turn", ca, forge2(cb, second, "again"), ErrViolation)
+	unopened(t, "bob's second turn", ca, forgedIn(cb, second, "again"), ErrViolation)
 	say(t, cb, ca, "and on")
 
 	// Alice turns before bob has begun.
@@ -223,13 +234,13 @@ func TestTurnOutOfTurn(t *testing.T) {
 	greedy = *ca
 	greedy.ratchet.share = [32]byte(newShare())
 	_, early := greedy.ratchet.turn(&own)
-	unopened(t, "alice's turn at the beginning", cb, forge2(ca, early, "early"), ErrViolation)
+	unopened(t, "alice's turn at the beginning", cb, forgedIn(ca, early, "early"), ErrViolation)
 	say(t, ca, cb, "and on")
 
 	// Bob goes on in a chain of the beginning as in version 1, or in one of zeros: he has none.
 	ca, cb = ratchets(t)
-	unopened(t, "bob without a share, zeros as the key", ca, forge2(cb, chain{}, "zeros"), ErrViolation)
-	unopened(t, "bob without a share, in alice's chain", ca, forge2(cb, ca.sending, "hers"), ErrViolation)
+	unopened(t, "bob without a share, zeros as the key", ca, forgedIn(cb, chain{}, "zeros"), ErrViolation)
+	unopened(t, "bob without a share, in alice's chain", ca, forgedIn(cb, ca.sending, "hers"), ErrViolation)
 	say(t, cb, ca, "and on")
 
 	// Alice begins a turn, and falls back.
@@ -237,9 +248,9 @@ func TestTurnOutOfTurn(t *testing.T) {
 	before := ca.sending
 	say(t, cb, ca, "hello")
 	say(t, ca, cb, "a turn")
-	unopened(t, "alice's first chain again", cb, forge2(ca, before, "back"), ErrViolation)
+	unopened(t, "alice's first chain again", cb, forgedIn(ca, before, "back"), ErrViolation)
 	say(t, cb, ca, "a turn")
-	unopened(t, "alice's first chain, with bob's turn over", cb, forge2(ca, before, "back"), ErrViolation)
+	unopened(t, "alice's first chain, with bob's turn over", cb, forgedIn(ca, before, "back"), ErrViolation)
 	say(t, ca, cb, "and on")
 }
 
@@ -283,6 +294,11 @@ func TestSharesOfAnotherConversation(t *testing.T) {
 
 // Private keys, chains and roots go when they have been used.
 func TestRatchetForgets(t *testing.T) {
+	d := bytes.Repeat([]byte{1}, 32)
+	new(ratchet).after(d, newShare())
+	if !zero(d) {
+		t.Error("what X25519 gave is left")
+	}
 	ca, cb := ratchets(t)
 	var none scalar
 	for i := range 10 {
