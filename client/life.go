@@ -122,7 +122,7 @@ func (r *runner) loginEnded(ctx context.Context, result loginResult) {
 		r.conn = result.conn
 		r.session = newSession(r.name, &r.conn.session.Tickets)
 		r.session.sendPing() // the first frame; its Pong is the login's end
-		r.heard, r.pinged, r.up, r.stopping, r.received, r.refusals = time.Now(), true, false, false, 0, 0
+		r.quiet, r.up, r.stopping, r.received, r.refusals = time.Now(), false, false, 0, 0
 		r.seen = true
 	case errors.As(result.err, &f) && f.code == ExitRefused:
 		r.refused(ctx, f.text)

@@ -21,13 +21,14 @@ const (
 	maxBackoff   = 2 * time.Second
 	maxOpenings  = 2 // attempts at opening for the same texts
 
-	dialWait    = 10 * time.Second // for the TCP connection
-	logoutWait  = 5 * time.Second  // for LoggedOut
-	quickClose  = 4 * time.Second  // a connection closed this soon after Hello is tried again
-	loginTries  = 3
-	pingAfter   = 30 * time.Second // without a record from the server
-	silenceWait = 50 * time.Second // without a record from the server: lost
-	writeWait   = 20 * time.Second // for the server to take what is written
+	dialWait      = 10 * time.Second // for the TCP connection
+	logoutWait    = 5 * time.Second  // for LoggedOut
+	interruptWait = time.Second      // for the server, and for the output, to take what is left when everything ends at once
+	quickClose    = 4 * time.Second  // a connection closed this soon after Hello is tried again
+	loginTries    = 3
+	pingAfter     = 30 * time.Second // without a record from the server
+	silenceWait   = 50 * time.Second // without a record from the server: lost
+	writeWait     = 20 * time.Second // for the server to take what is written
 
 	maxQueuedFrames = 1 << 20 // bytes that wait for the socket; more means that the server takes nothing
 	maxQueuedLines  = 256     // lines that wait for the output; from there on nothing is read from the server

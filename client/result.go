@@ -64,6 +64,8 @@ func (r *runner) recvs(now time.Time) {
 		switch {
 		case r.received >= p.count:
 			p.done, p.result = true, recvLine(r.count(p), "")
+		case r.outBroke:
+			p.done, p.result = true, recvLine(0, "the output broke")
 		case !p.deadline.IsZero() && !now.Before(p.deadline):
 			p.done, p.result = true, recvLine(r.count(p), "timeout")
 			r.codes[ExitFailed] = true

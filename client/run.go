@@ -42,8 +42,7 @@ type runner struct {
 	session  *session
 	up       bool // the server has listed the session
 	leaving  time.Time
-	heard    time.Time // the last record from the server
-	pinged   bool      // since then
+	quiet    time.Time // when the last record came, or the last Ping was sent
 	stopping bool      // the server said so
 	received int       // messages shown and not counted by recv
 }
@@ -103,9 +102,9 @@ func (r *runner) pump() {
 			r.session.tick(now)
 		}
 		r.session.acknowledge(now)
-		if r.up && !r.pinged && now.Sub(r.heard) >= pingAfter {
+		if r.up && now.Sub(r.quiet) >= pingAfter {
 			r.session.sendPing()
-			r.pinged = true
+			r.quiet = now
 		}
 		if !r.leaving.IsZero() && !now.Before(r.leaving) {
 			r.left()
@@ -226,8 +225,8 @@ func (r *runner) wakeup() (at time.Time) {
 	if r.session != nil {
 		due(r.session.deadline())
 		due(r.leaving)
-		if r.up && !r.pinged {
-			due(r.heard.Add(pingAfter))
+		if r.up {
+			due(r.quiet.Add(pingAfter))
 		}
 	}
 	for _, p := range r.pending {
@@ -251,7 +250,7 @@ func (r *runner) arrived(a arrival, ok bool) {
 		return
 	}
 	now := time.Now()
-	r.heard, r.pinged = now, false
+	r.quiet = now
 	for f, more := a.frames.Next(); more; f, more = a.frames.Next() {
 		if !r.session.handle(now, f) {
 			r.lost("the server broke the protocol")
@@ -286,7 +285,11 @@ func (r *runner) drain(ctx context.Context) {
 		r.cancel()
 	}
 	if r.conn != nil {
-		r.conn.wait(logoutWait)
+		d := logoutWait
+		if ctx.Err() != nil {
+			d = interruptWait
+		}
+		r.conn.wait(d)
 	}
 	done := ctx.Done()
 	var late <-chan time.Time
@@ -298,7 +301,7 @@ func (r *runner) drain(ctx context.Context) {
 		case s := <-r.ui.shown:
 			r.printed(s)
 		case <-done: // the output may be stuck: a second, and no more
-			late, done = time.After(time.Second), nil
+			late, done = time.After(interruptWait), nil
 		case <-late:
 			return
 		}
