@@ -496,6 +496,53 @@ func TestSecondReplacementIsHeld(t *testing.T) {
 	})
 }
 
+// A Welcome that waits for its Ping counts as a session that the next one replaces.
+func TestThirdOfThreeWelcomesIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newPipeWorld(t, []string{"alice"})
+		start := time.Now()
+		for i, want := range []time.Duration{0, 0, replaceTime} {
+			if err := w.newcomer("alice", passwordOf("alice")).advance(0, 3); err != nil {
+				t.Fatal(err)
+			}
+			if d := time.Since(start); d != want {
+				t.Errorf("Welcome %d came after %v", i+1, d)
+			}
+		}
+	})
+}
+
+// Nobody is held for longer than a client waits.
+func TestHeldForTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newPipeWorld(t, []string{"alice"})
+		start := time.Now()
+		in := make(chan bool)
+		for range 12 {
+			go func() {
+				c, err := w.try("alice", passwordOf("alice"))
+				if d := time.Since(start); d > maxHold {
+					t.Errorf("held for %v", d)
+				}
+				in <- err == nil
+				for err == nil { // reads to the end, as a client does
+					_, err = c.read()
+				}
+			}()
+		}
+		entered := 0
+		for range 12 {
+			if <-in {
+				entered++
+			}
+		}
+		// The first, the one that replaces it, and one every replaceTime.
+		if want := 2 + int(maxHold/replaceTime); entered != want {
+			t.Errorf("%d of 12 came in, not %d", entered, want)
+		}
+	})
+}
+
 // Who is held is not deaf: when the client goes, its connection is given up.
 func TestHeldClientGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -204,6 +204,10 @@ func TestFrozenReader(t *testing.T) {
 		if d := time.Since(frozen); d != stallTime {
 			t.Errorf("he was ended after %v", d)
 		}
+		io.Copy(io.Discard, bob.conn)
+		if d := time.Since(frozen); d != stallTime {
+			t.Errorf("his connection was closed after %v", d)
+		}
 		carol.ping()
 	})
 }

@@ -153,6 +153,21 @@ func aFile(t *testing.T) string {
 	return path
 }
 
+func TestLimitsOfConnections(t *testing.T) {
+	st := newStore(t)
+	for _, c := range []struct{ configured, conns, unproven int }{{0, defaultMaxConns, defaultMaxUnproven}, {100, 100, 100}, {50_000, 50_000, defaultMaxUnproven}} {
+		cfg := testConfig(st)
+		cfg.MaxConns = c.configured
+		s, err := newServer(cfg, &pipeListener{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.admission.maxConns != c.conns || s.admission.maxUnproven != c.unproven {
+			t.Errorf("%d: %d, %d", c.configured, s.admission.maxConns, s.admission.maxUnproven)
+		}
+	}
+}
+
 func TestReasonsHaveNoAddresses(t *testing.T) {
 	err := error(&net.OpError{Op: "read", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 7}, Err: syscall.ECONNRESET})
 	if got := loginReason(err); got != syscall.ECONNRESET.Error() {

@@ -546,6 +546,37 @@ func TestPasswordNotSaved(t *testing.T) {
 	alice.ping()
 }
 
+// lookingConn looks when it is woken at the end.
+type lookingConn struct {
+	deafConn
+	look func()
+}
+
+func (c lookingConn) SetReadDeadline(time.Time) error { c.look(); return nil }
+
+// The end: off the list before the client can learn of it, and for the first reason that there was.
+func TestEndInOrder(t *testing.T) {
+	m := newMemoryLogin(t)
+	keys, _ := m.login(t, "alice")
+	g := &m.server.registry
+	looked := 0
+	c := &conn{server: m.server}
+	c.net = lookingConn{look: func() {
+		looked++
+		if _, names := g.page(proto.List{}); len(names) != 0 {
+			t.Error("still listed when the end is under way")
+		}
+	}}
+	s := newSession(c, keys, time.Now())
+	g.list(s, time.Now())
+	s.end(endIdle)
+	s.end(endReplaced)
+	if s.ended.Load() != endIdle || looked != 1 {
+		t.Errorf("ended %d times, because %s", looked, s.ended.Load().reason)
+	}
+	s.out.drain()
+}
+
 // When a session has ended, its keys are gone.
 func TestKeysAreCleared(t *testing.T) {
 	w := newWorld(t, []string{"alice"})
