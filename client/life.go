@@ -216,6 +216,7 @@ func (r *runner) left() {
 	r.over = over
 	r.conn.wait(logoutWait)
 	r.ui.wipe()
+	r.onScreen = proto.Name{}
 	r.ui.result(logoutLine(name))
 	if r.ended {
 		r.over = true

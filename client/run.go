@@ -34,6 +34,7 @@ type runner struct {
 	fromFile bool       // the password comes from --password-file
 	refusals int
 	seen     bool             // somebody was logged in before
+	onScreen proto.Name       // whose messages the terminal may still show
 	login    chan loginResult // a login is under way
 	cancel   context.CancelFunc
 
@@ -66,9 +67,7 @@ func (r *runner) run(ctx context.Context) int {
 		r.await(ctx)
 	}
 	r.drain(ctx)
-	if r.ui.screen != nil {
-		r.ui.screen.close()
-	}
+	r.restore(ctx)
 	if ctx.Err() != nil {
 		return ExitInterrupted
 	}
@@ -81,6 +80,23 @@ func (r *runner) run(ctx context.Context) int {
 		}
 	}
 	return ExitOK
+}
+
+// restore gives the terminal back; interrupted, it does not wait for one that takes nothing.
+func (r *runner) restore(ctx context.Context) {
+	if r.ui.screen == nil {
+		return
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); r.ui.screen.close() }()
+	var late <-chan time.Time
+	if ctx.Err() != nil {
+		late = time.After(interruptWait)
+	}
+	select {
+	case <-done:
+	case <-late:
+	}
 }
 
 // work does what can be done without waiting.
@@ -135,6 +151,10 @@ func (r *runner) event(e event) {
 	switch e := e.(type) {
 	case loggedIn:
 		r.up = true
+		if r.onScreen != r.name && r.onScreen != (proto.Name{}) {
+			r.ui.wipe() // of a user whose session was lost
+		}
+		r.onScreen = r.name
 		r.ui.user(r.name.String())
 		r.ui.result(loginLine(r.name))
 		if !r.ordered() {

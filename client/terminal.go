@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/term"
@@ -27,6 +28,7 @@ const (
 // screen is a terminal with a line editor: golang.org/x/term's. read belongs to the input's goroutine, Write to the printer's.
 type screen struct {
 	term  *term.Terminal
+	keys  *keys
 	hints chan string // what the keys want told
 
 	mu    sync.Mutex
@@ -36,7 +38,8 @@ type screen struct {
 
 func newScreen(t *Terminal) *screen {
 	s := &screen{hints: make(chan string, 1), names: make(map[string]bool)}
-	s.term = term.NewTerminal(&keys{terminal: t, screen: s}, "sim> ")
+	s.keys = &keys{terminal: t, screen: s}
+	s.term = term.NewTerminal(s.keys, promptOf(""))
 	s.term.AutoCompleteCallback = s.key
 	s.term.SetBracketedPasteMode(true)
 	s.resize([2]int{t.Width, t.Height})
@@ -62,13 +65,16 @@ func (s *screen) Write(b []byte) (int, error) { return s.term.Write(b) }
 // close gives the terminal back as it was found; the raw mode is its owner's to end.
 func (s *screen) close() { s.term.SetBracketedPasteMode(false) }
 
-// user begins anew for a user: prompt, history and the names to complete.
-func (s *screen) user(name string) {
-	prompt := "sim> "
-	if name != "" {
-		prompt = name + "> "
+// promptOf returns the prompt for a user, or for nobody.
+func promptOf(name string) string {
+	if name == "" {
+		name = "sim"
 	}
-	s.term.SetPrompt(prompt)
+	return name + "> "
+}
+
+// user begins anew when nobody is logged in any more: history and the names to complete. It does not wait for the terminal.
+func (s *screen) user(name string) {
 	if name == "" {
 		s.mu.Lock()
 		s.names, s.fresh = make(map[string]bool), true
@@ -90,6 +96,10 @@ func (s *screen) know(names []proto.Name) {
 func (s *screen) read(a ask) ([]byte, error) {
 	if a.secret {
 		line, err := s.term.ReadPassword(a.prompt)
+		if err == term.ErrPasteIndicator {
+			err = nil // a password may be pasted with its line break: it is no command
+		}
+		s.keys.pasted.Store(false)
 		return []byte(line), err
 	}
 	s.term.SetPrompt(a.prompt)
@@ -99,7 +109,7 @@ func (s *screen) read(a ask) ([]byte, error) {
 	}
 	s.mu.Unlock()
 	line, err := s.term.ReadLine()
-	if err == term.ErrPasteIndicator {
+	if pasted := s.keys.pasted.Swap(false); err == term.ErrPasteIndicator || err == nil && pasted {
 		err = errPasted
 	}
 	return []byte(line), err
@@ -163,7 +173,7 @@ func complete(text string, pos int, names []string) (string, int, bool) {
 			common = common[:len(common)-1]
 		}
 	}
-	if len(fits) == 1 {
+	if len(fits) == 1 && !strings.HasPrefix(text[pos:], " ") {
 		common += " "
 	}
 	return text[:start] + common + text[pos:], start + len(common), true
@@ -180,27 +190,40 @@ func completesName(verbName string, n int) bool {
 	return false
 }
 
-// keys stands between the terminal and the line editor, for Ctrl-C: the first clears the line, a second soon after ends the input.
+// keys stands between the terminal and the line editor, for Ctrl-C: the first clears the line, a second soon after ends the input. And for
+// what is pasted: of that no byte is a key, and the line editor tells a pasted line break only where the whole line was pasted.
 type keys struct {
 	terminal *Terminal
 	screen   *screen
 	last     time.Time // of the last Ctrl-C
 	rest     []byte
+	pasting  bool
+	mark     int         // bytes of pasteStart or pasteEnd that have come
+	pasted   atomic.Bool // a line break
 }
 
 const (
 	ctrlC = 0x03
 	// clearLine is, to the line editor, to the end of the line (Ctrl-E) and delete to its start (Ctrl-U).
 	clearLine = "\x05\x15"
+	// pasteStart and pasteEnd stand around what is pasted; they differ in one byte.
+	pasteStart = "\x1b[200~"
+	pasteEnd   = "\x1b[201~"
 )
 
 func (k *keys) Write(b []byte) (int, error) { return k.terminal.Write(b) }
 
 func (k *keys) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, io.ErrShortBuffer // the line editor waits for the end of a key that has none
+	}
 	for len(k.rest) == 0 {
 		var raw [256]byte
 		n, err := k.terminal.Read(raw[:])
 		for _, c := range raw[:n] {
+			if k.pastes(c) {
+				continue
+			}
 			if c != ctrlC {
 				k.rest = append(k.rest, c)
 				k.last = time.Time{}
@@ -221,6 +244,35 @@ func (k *keys) Read(b []byte) (int, error) {
 	n := copy(b, k.rest)
 	k.rest = append(k.rest[:0], k.rest[n:]...)
 	return n, nil
+}
+
+// pastes follows the marks around what is pasted, and takes the bytes between them.
+func (k *keys) pastes(c byte) bool {
+	mark := pasteStart
+	if k.pasting {
+		mark = pasteEnd
+	}
+	switch {
+	case c == mark[k.mark]:
+		k.mark++
+	case c == mark[0]:
+		k.mark = 1
+	default:
+		k.mark = 0
+	}
+	if k.mark == len(mark) {
+		k.pasting, k.mark = !k.pasting, 0
+	} else if k.pasting && k.mark == 0 {
+		switch {
+		case c == '\r' || c == '\n':
+			k.pasted.Store(true)
+		case c < ' ' && c != '\t' || c == 0x7f:
+			return true // it would go to the terminal as it is
+		}
+		k.rest = append(k.rest, c)
+		return true
+	}
+	return false
 }
 
 // history is what Up brings back: the last lines of one user.

@@ -184,9 +184,9 @@ func (r *runner) ask() {
 		if r.session != nil && !r.up {
 			return
 		}
-		a.prompt = "sim> "
+		a.prompt = promptOf("")
 		if r.session != nil {
-			a.prompt = r.name.String() + "> "
+			a.prompt = promptOf(r.name.String())
 		}
 	}
 	r.asked = true
@@ -207,6 +207,9 @@ func (r *runner) typed(ctx context.Context, t typed) {
 	switch {
 	case t.err != nil && expect == expectCommand:
 		r.heldErr = t.err
+	case t.err != nil && !r.ordered():
+		r.ui.fault(t.err.Error())
+		r.expect = expect
 	case t.err != nil:
 		r.fatal(ExitUsage, t.err.Error())
 	case expect == expectUser:

@@ -22,6 +22,7 @@ type line struct {
 	text    string
 	err     bool     // for the error output
 	message *message // whose text this is: it is handed out when it was printed
+	prompt  string   // in place of a line: the terminal's prompt from here on
 }
 
 // printout is a line that was printed, or the error of printing it.
@@ -51,6 +52,11 @@ func newUI(out, errOut io.Writer, s *screen) *ui {
 // print owns the outputs.
 func (u *ui) print(out, errOut io.Writer) {
 	for l := range u.lines {
+		if l.prompt != "" {
+			u.screen.term.SetPrompt(l.prompt)
+			u.shown <- printout{l, nil}
+			continue
+		}
 		w := out
 		if l.err {
 			w = errOut
@@ -146,6 +152,7 @@ func (u *ui) help() { u.result(strings.TrimSuffix(helpText, "\n")) }
 func (u *ui) user(name string) {
 	if u.screen != nil {
 		u.screen.user(name)
+		u.add(line{prompt: promptOf(name)})
 	}
 }
 
