@@ -58,7 +58,7 @@ func (r *runner) ready(c command) bool {
 			}
 		}
 		r.results()
-		return len(r.pending) == 0
+		return len(r.pending) == 0 && r.ui.empty() // what was shown is acknowledged before the session ends
 	}
 	if !r.ordered() || len(r.pending) == 0 {
 		return true
