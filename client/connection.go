@@ -157,6 +157,9 @@ func (c *connection) write() {
 		if closing {
 			out = c.session.Send.SealLast(out, proto.AppendClose(nil, proto.CloseDone))
 		}
+		if len(out) == 0 {
+			continue
+		}
 		c.socket.SetWriteDeadline(time.Now().Add(writeWait))
 		if _, err := c.socket.Write(out); err != nil || closing {
 			return

@@ -203,6 +203,9 @@ func (r *runner) endSession(why string) {
 	}
 	r.results()
 	r.ui.user("")
+	if r.asked {
+		r.ui.reprompt("")
+	}
 	if r.ordered() {
 		r.over = true
 	}

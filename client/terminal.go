@@ -246,33 +246,42 @@ func (k *keys) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// pastes follows the marks around what is pasted, and takes the bytes between them.
+// pastes follows the marks around what is pasted, and takes the bytes between them. Those that would go to the terminal as they are it drops.
 func (k *keys) pastes(c byte) bool {
-	mark := pasteStart
-	if k.pasting {
-		mark = pasteEnd
-	}
-	switch {
-	case c == mark[k.mark]:
-		k.mark++
-	case c == mark[0]:
-		k.mark = 1
-	default:
-		k.mark = 0
-	}
-	if k.mark == len(mark) {
-		k.pasting, k.mark = !k.pasting, 0
-	} else if k.pasting && k.mark == 0 {
-		switch {
-		case c == '\r' || c == '\n':
-			k.pasted.Store(true)
-		case c < ' ' && c != '\t' || c == 0x7f:
-			return true // it would go to the terminal as it is
+	if !k.pasting {
+		switch c {
+		case pasteStart[k.mark]:
+			k.mark++
+		case pasteStart[0]:
+			k.mark = 1
+		default:
+			k.mark = 0
 		}
-		k.rest = append(k.rest, c)
+		if k.mark == len(pasteStart) {
+			k.pasting, k.mark = true, 0
+		}
+		return false
+	}
+	if c == pasteEnd[k.mark] {
+		if k.mark++; k.mark == len(pasteEnd) {
+			k.rest = append(k.rest, pasteEnd...)
+			k.pasting, k.mark = false, 0
+		}
 		return true
 	}
-	return false
+	if k.mark > 0 { // it was no end
+		k.rest = append(k.rest, pasteEnd[1:k.mark]...)
+		k.mark = 0
+		return k.pastes(c)
+	}
+	switch {
+	case c == '\r' || c == '\n':
+		k.pasted.Store(true)
+	case c < ' ' && c != '\t' || c == 0x7f:
+		return true
+	}
+	k.rest = append(k.rest, c)
+	return true
 }
 
 // history is what Up brings back: the last lines of one user.

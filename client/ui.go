@@ -54,7 +54,8 @@ func (u *ui) print(out, errOut io.Writer) {
 	for l := range u.lines {
 		if l.prompt != "" {
 			u.screen.term.SetPrompt(l.prompt)
-			u.shown <- printout{l, nil}
+			_, err := u.screen.Write(nil) // what is being typed moves behind it
+			u.shown <- printout{l, err}
 			continue
 		}
 		w := out
@@ -148,10 +149,16 @@ func recvLine(n int, why string) string {
 // help shows the commands.
 func (u *ui) help() { u.result(strings.TrimSuffix(helpText, "\n")) }
 
-// user sets the prompt to who is logged in, and to whom the names belong that Tab completes.
+// user says who is logged in, to whom history and the names belong that Tab completes.
 func (u *ui) user(name string) {
 	if u.screen != nil {
 		u.screen.user(name)
+	}
+}
+
+// reprompt changes the prompt of the line that is being typed.
+func (u *ui) reprompt(name string) {
+	if u.screen != nil {
 		u.add(line{prompt: promptOf(name)})
 	}
 }

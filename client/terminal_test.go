@@ -1,0 +1,413 @@
+package client
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sim/proto"
+)
+
+// ends a line as terminals in raw mode do
+const enter = "\r"
+
+// sits starts a client at a terminal without a user.
+func (s *fakeServer) sits(resize <-chan [2]int) *person {
+	var p *person
+	p = s.starts(func(c *Config) {
+		k, w := c.In.(*keyboard), c.Out.(*paper)
+		c.Terminal = &Terminal{ReadWriter: struct {
+			io.Reader
+			io.Writer
+		}{k, w}, Width: 80, Height: 24, Resize: resize}
+		c.In = errReader{}
+	})
+	synctest.Wait()
+	return p
+}
+
+// errReader is what nobody should read.
+type errReader struct{}
+
+func (errReader) Read([]byte) (int, error) { return 0, errors.New("read beside the terminal") }
+
+// presses gives the terminal keys, in one read.
+func (p *person) presses(keys ...string) {
+	for _, k := range keys {
+		p.keyboard.adds(k)
+		synctest.Wait()
+	}
+}
+
+// screen returns what was written since the last time.
+func (p *person) screen() string {
+	synctest.Wait()
+	return p.out.fresh()
+}
+
+// shows checks that what was written since the last time has these parts, in this order.
+func (p *person) shows(parts ...string) {
+	p.t.Helper()
+	all := p.screen()
+	rest := all
+	for _, part := range parts {
+		i := strings.Index(rest, part)
+		if i < 0 {
+			p.t.Fatalf("no %q in %q", part, all)
+		}
+		rest = rest[i+len(part):]
+	}
+}
+
+// meetsAt logs a user in at a terminal.
+func (p *person) meetsAt(name string) {
+	p.t.Helper()
+	p.presses(name+enter, passwordOf(name)+enter)
+	p.shows("= logged in as "+name+"\r\n", name+"> ")
+}
+
+func TestTerminalLogin(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		p := s.sits(nil)
+		p.shows("\x1b[?2004h", "user name: ")
+		p.presses("alice" + enter)
+		p.shows("alice\r\n", "password for alice: ")
+		p.presses("alice's passwort", "\x7f", "d")
+		if got := p.screen(); got != "" {
+			t.Errorf("a password is echoed: %q", got)
+		}
+		p.presses(enter)
+		p.shows("= logged in as alice\r\n", "alice> ")
+		p.presses("list" + enter)
+		p.shows("list\r\n", "= online (1): alice\r\n", "alice> ")
+		p.presses("quit" + enter)
+		p.exits(ExitOK)
+		p.shows("= logged out alice", "\x1b[?2004l")
+	})
+}
+
+func TestTerminalRefusals(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		p := s.sits(nil)
+		p.presses("not a name!" + enter)
+		p.shows("a user name is", "user name: ")
+		p.presses("alice"+enter, "wrong password"+enter)
+		p.shows("password for alice: ", "login refused", "password for alice: ")
+		p.presses("short" + enter)
+		p.shows("password for alice: ")
+		p.presses("wrong password" + enter)
+		p.exits(ExitRefused)
+		p.shows("\x1b[?2004l")
+	})
+}
+
+// What others send appears above the line that is being typed, and the line comes back.
+func TestIncomingAboveTheLine(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		bob := s.comes("bob")
+		p := s.sits(nil)
+		p.meetsAt("alice")
+		p.presses("send bob half a li")
+		p.screen()
+		bob.types("send alice hello\x1b[2J\x1b]0;title\x07 \xc2\x9b2J\u202e")
+		got := p.screen()
+		if want := `< bob: hello\u{1b}[2J\u{1b}]0;title\u{7} \u{9b}2J\u{202e}` + "\r\n" + "alice> send bob half a li"; !strings.HasSuffix(got, want) {
+			t.Errorf("%q", got)
+		}
+		column := len("alice> send bob half a li")
+		if before, _, _ := strings.Cut(got, "< bob"); strings.Count(before, "\x1b[D") != column && before != "\x1b[25D\x1b[K" {
+			t.Errorf("the line is not cleared: %q", before)
+		}
+		p.presses("ne" + enter)
+		p.shows("ne\r\n", "= bob: delivered")
+		bob.prints("= alice: delivered", "< alice: half a line")
+	})
+}
+
+func TestTab(t *testing.T) {
+	names := []string{"bert", "bertha", "bob", "carol"}
+	for _, tt := range []struct{ typed, want string }{
+		{"l", "l"}, {"li", "list "}, {"lo", "log"}, {"log", "log"}, {"logi", "login "}, {"logo", "logout "}, {"SE", "send "},
+		{"send b", "send b"}, {"send be", "send bert"}, {"send bertha", "send bertha "}, {"send bo", "send bob "}, {"send c", "send carol "}, {"send x", "send x"},
+		{"send bob h", "send bob h"}, {"send bob c", "send bob c"}, {"disconnect alice c", "disconnect alice carol "}, {"disconnect c", "disconnect carol "},
+		{"recv c", "recv c"}, {"verify c", "verify carol "}, {"login c", "login carol "}, {"logout c", "logout carol "}, {"nonsense c", "nonsense c"}, {"", ""},
+	} {
+		got, pos, ok := complete(tt.typed, len(tt.typed), names)
+		if !ok {
+			got, pos = tt.typed, len(tt.typed)
+		}
+		if got != tt.want || pos != len(got) {
+			t.Errorf("%q: %q, %d; want %q", tt.typed, got, pos, tt.want)
+		}
+	}
+	if got, pos, _ := complete("send bo hello", 7, names); got != "send bob hello" || pos != 8 {
+		t.Errorf("in the middle: %q, %d", got, pos)
+	}
+	if _, _, ok := complete("é", 7, names); ok {
+		t.Error("beyond the end")
+	}
+}
+
+// Names are known from lists and messages; those of one user are not offered to the next.
+func TestTabKnowsNames(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		s.comes("bob")
+		p := s.sits(nil)
+		p.meetsAt("alice") // the client lists by itself
+		p.presses("se\tb\thello" + enter)
+		p.shows("= bob: delivered")
+		s.guest("bob").conn.Close()
+		synctest.Wait()
+		p.presses("logout"+enter, "login carol"+enter, passwordOf("carol")+enter, "send b\t")
+		p.shows("= logged out alice", "carol> send b")
+		p.presses("x hi" + enter)
+		p.shows("= bx: failed: offline")
+	})
+}
+
+func TestCtrlC(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		p := s.sits(nil)
+		p.meetsAt("alice")
+		p.presses("send bob a secret", "\x02\x02", "\x03") // with the cursor inside
+		p.shows("* press Ctrl-C again to quit")
+		p.presses("list" + enter)
+		p.shows("= online (1): alice")
+		time.Sleep(time.Minute)
+		p.presses("\x03")
+		time.Sleep(ctrlCWait)
+		p.presses("\x03") // too late for the second
+		p.runs()
+		time.Sleep(ctrlCWait - time.Millisecond)
+		p.presses("\x03")
+		p.exits(ExitOK)
+		p.shows("= logged out alice", "\x1b[?2004l")
+	})
+}
+
+func TestCtrlD(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		p := s.sits(nil)
+		p.meetsAt("alice")
+		p.presses("recv 3" + enter)
+		p.presses("x\x04") // not at the start of the line
+		p.runs()
+		p.presses("\x7f\x04")
+		p.exits(ExitOK)
+		p.shows("= received 0: logged out", "= logged out alice")
+		for _, at := range []string{"", "alice" + enter} {
+			p = s.sits(nil)
+			p.presses(at + "\x04")
+			p.exits(ExitOK)
+		}
+	})
+}
+
+// A line that was pasted with its line break is not run, whether or not something was typed before; what stands behind it waits for Enter.
+func TestPaste(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		bob := s.comes("bob")
+		p := s.sits(nil)
+		p.meetsAt("alice")
+		for _, pasted := range []string{
+			pasteStart + "send bob one\rsend bob two\r" + pasteEnd, pasteStart + "send bob one\n" + pasteEnd,
+			"send bob " + pasteStart + "one\rsend bob two\r" + pasteEnd, "send bob o" + pasteStart + "n\x1b[20\x03\x03\re" + pasteEnd + "\x05\x15",
+		} {
+			p.presses(pasted)
+			p.shows("a pasted line is not run")
+		}
+		bob.prints()
+		p.presses("send bob "+pasteStart+"three\tand\x07 more"+pasteEnd, enter)
+		p.shows("= bob: delivered")
+		bob.prints("< alice: three and more")
+		p.presses(pasteStart + strings.Repeat("x\r", 500) + pasteEnd)
+		p.screen()
+		p.presses("send bob four" + enter)
+		p.shows("= bob: delivered")
+		bob.prints("< alice: four")
+		p.presses(pasteStart + "x\x07\x9by" + pasteEnd)
+		if got := p.screen(); strings.ContainsAny(got, "\x07") {
+			t.Errorf("a pasted control character reaches the terminal: %q", got)
+		}
+	})
+}
+
+func TestPastedPassword(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		p := s.sits(nil)
+		p.presses(pasteStart + "alice\r" + pasteEnd)
+		p.shows("a pasted line is not run", "user name: ")
+		p.presses("alice"+enter, pasteStart+passwordOf("alice")+"\r"+pasteEnd)
+		p.shows("= logged in as alice", "alice> ")
+		p.presses("list" + enter)
+		p.shows("= online (1): alice")
+	})
+}
+
+const up = "\x1b[A"
+
+// What one user typed is not the next one's: not with the arrow keys, not by scrolling back.
+func TestHistory(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		p := s.sits(nil)
+		p.meetsAt("alice")
+		p.presses("list al"+enter, "list b"+enter)
+		p.screen()
+		p.presses(up + up)
+		p.shows("list al")
+		p.presses(enter, "logout"+enter)
+		p.shows("= online (1): alice", wipeSequence, "= logged out alice\r\n", "sim> ")
+		p.presses(up + up + up)
+		if got := p.screen(); got != "" {
+			t.Errorf("history: %q", got)
+		}
+		p.presses("login carol"+enter, passwordOf("carol")+enter)
+		p.screen()
+		p.presses(up + up + up + up)
+		if got := p.screen(); strings.Contains(got, "list") || strings.Contains(got, "password") {
+			t.Errorf("history: %q", got)
+		}
+	})
+}
+
+// A session that was lost leaves the screen to its user, and not to the next one.
+func TestScreenOfALostSession(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		p := s.sits(nil)
+		p.meetsAt("alice")
+		s.guest("alice").conn.Close()
+		p.shows("connection lost: it was cut off", "sim> ")
+		p.presses("login alice"+enter, passwordOf("alice")+enter)
+		if got := p.screen(); strings.Contains(got, wipeSequence) || !strings.Contains(got, "alice> ") {
+			t.Errorf("the same user: %q", got)
+		}
+		s.guest("alice").closes(proto.CloseReplaced)
+		p.shows("* replaced by a newer login")
+		p.presses("login carol"+enter, passwordOf("carol")+enter)
+		p.shows(wipeSequence, "= logged in as carol", "carol> ")
+		p.presses("quit" + enter)
+		p.exits(ExitReplaced)
+	})
+}
+
+func TestFullLine(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		p := s.sits(nil)
+		p.meetsAt("alice")
+		p.presses(strings.Repeat("x", maxLineRunes))
+		if got := p.screen(); strings.Contains(got, "the line is full") {
+			t.Error("told too early")
+		}
+		p.presses("x")
+		p.shows("* the line is full")
+		p.presses("\x7f")
+		p.screen()
+		p.presses("x")
+		if got := p.screen(); strings.Contains(got, "the line is full") {
+			t.Error("told again, and it fits")
+		}
+	})
+}
+
+func TestResize(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		sizes := make(chan [2]int)
+		p := s.sits(sizes)
+		p.meetsAt("alice")
+		sizes <- [2]int{10, 5}
+		sizes <- [2]int{0, 0} // of a terminal that does not know
+		p.screen()
+		p.presses("send bob")
+		if got := p.screen(); !strings.Contains(got, "\r\n") {
+			t.Errorf("the line is not broken at ten columns: %q", got)
+		}
+		close(sizes)
+	})
+}
+
+// A key without an end is no reason to spin.
+func TestEndlessKey(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		p := s.sits(nil)
+		p.meetsAt("alice")
+		p.presses("\x1b"+strings.Repeat("1", 200), strings.Repeat("1", 200))
+		p.exits(ExitFailed)
+	})
+}
+
+// A terminal that takes nothing (Ctrl-S) holds up nothing but itself.
+func TestStuckTerminal(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		p := s.sits(nil)
+		p.meetsAt("alice")
+		p.presses("send nobody hello")
+		p.out.sticks()
+		s.guest("alice").closes(proto.CloseReplaced)
+		time.Sleep(time.Second)
+		p.interrupts(3 * time.Second)
+	})
+}
+
+// At a terminal a command does not wait for those before it.
+func TestTerminalIsOutOfOrder(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		bob := s.comes("bob")
+		p := s.sits(nil)
+		p.meetsAt("alice")
+		bob.out.sticks()
+		p.presses("send bob hello"+enter, "recv 9"+enter, "list"+enter, "logout"+enter)
+		p.shows("= online (2): alice bob")
+		p.runs() // the end of a session waits
+		bob.out.works()
+		p.shows("= bob: delivered", "= logged out alice")
+	})
+}
+
+// Piped commands, and a terminal for the password.
+func TestAskPassword(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		var asked []string
+		p := s.starts(func(c *Config) {
+			c.User = "alice"
+			c.AskPassword = func(prompt string) ([]byte, error) {
+				asked = append(asked, prompt)
+				return []byte(passwordOf("alice")), nil
+			}
+		})
+		p.types("list")
+		p.prints("= logged in as alice", "= online (1): alice")
+		if len(asked) != 1 || asked[0] != "password for alice: " {
+			t.Errorf("%q", asked)
+		}
+		p.leaves()
+		p.exits(ExitOK)
+		p = s.starts(func(c *Config) {
+			c.User = "alice"
+			c.AskPassword = func(string) ([]byte, error) { return nil, os.ErrPermission }
+		})
+		p.exits(ExitUsage)
+	})
+}
+
+func TestHistoryIsBounded(t *testing.T) {
+	h := new(history)
+	for i := range 3 * maxHistory {
+		h.Add(strings.Repeat("x", i))
+		h.Add(strings.Repeat("x", i))
+	}
+	if h.Len() != maxHistory || len(h.At(0)) != 3*maxHistory-1 || len(h.At(maxHistory-1)) != 2*maxHistory {
+		t.Errorf("%d entries, the newest %d, the oldest %d", h.Len(), len(h.At(0)), len(h.At(h.Len()-1)))
+	}
+}
+
+func TestKnownNamesAreBounded(t *testing.T) {
+	s := &screen{names: make(map[string]bool)}
+	s.know(names(maxKnown + 500))
+	if len(s.names) != maxKnown {
+		t.Errorf("%d names", len(s.names))
+	}
+}
