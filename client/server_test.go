@@ -28,11 +28,9 @@ type fakeServer struct {
 	dials   atomic.Int32
 
 	// meets takes a connection in place of the login, if it returns true.
-	meets func(c net.Conn) bool
-	// takes takes a frame in place of the switchboard, if it returns true.
-	takes func(g *guest, f proto.Frame) bool
-
-	mu       sync.Mutex // guards what follows
+	meets    func(c net.Conn) bool
+	mu       sync.Mutex                         // guards what follows
+	takes    func(g *guest, f proto.Frame) bool // takes a frame in place of the switchboard, if it returns true
 	board    *switchboard
 	accounts map[proto.Name]*[srp.Size]byte
 	guests   map[*subscriber]*guest
@@ -153,6 +151,13 @@ func (s *fakeServer) with(f func(b *switchboard)) {
 	f(s.board)
 }
 
+// meddles gives frames to f before the switchboard.
+func (s *fakeServer) meddles(f func(g *guest, f proto.Frame) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.takes = f
+}
+
 // guest returns whoever is logged in under a name, or nil.
 func (s *fakeServer) guest(name string) *guest {
 	s.mu.Lock()
@@ -241,7 +246,10 @@ func (g *guest) reads() {
 			if f.Type == proto.TypeClose {
 				return
 			}
-			if g.server.takes != nil && g.server.takes(g, f) {
+			g.server.mu.Lock()
+			takes := g.server.takes
+			g.server.mu.Unlock()
+			if takes != nil && takes(g, f) {
 				continue
 			}
 			g.server.with(func(b *switchboard) { g.frame(b, f) })
