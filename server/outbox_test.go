@@ -313,10 +313,31 @@ func TestBrokenConn(t *testing.T) {
 	if err := o.run(&brokenConn{err: broken}, server.Send); err != broken {
 		t.Errorf("%v", err)
 	}
+	if !panics(func() { server.Send.Seal(nil, numbered(1, 11), time.Now()) }) {
+		t.Error("the key is still there")
+	}
 	if o.offer(numbered(2, 100)) || o.promise(goneFrameSize) || o.claim(1) {
 		t.Error("something gets in although nobody writes any more")
 	}
 	if p.held.Load() != 0 {
 		t.Errorf("%d bytes are left", p.held.Load())
+	}
+}
+
+func panics(f func()) (did bool) {
+	defer func() { did = recover() != nil }()
+	f()
+	return false
+}
+
+func TestAnswersKeepToTheirClaim(t *testing.T) {
+	o := newOutbox(&pool{size: 1 << 20})
+	o.claim(100)
+	o.answer(numbered(1, 60))
+	if !panics(func() { o.answer(numbered(2, 41)) }) {
+		t.Error("an answer took more than was claimed")
+	}
+	if !panics(func() { o.finish(time.Now(), numbered(3, outboxLast+1)) }) {
+		t.Error("the last frames took more than is kept for them")
 	}
 }

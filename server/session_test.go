@@ -203,24 +203,33 @@ func TestWatch(t *testing.T) {
 // What a watcher without room is told, it is told later: nothing is lost.
 func TestPresenceWaitsForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newPipeWorld(t, []string{"alice", "bob", "carol"})
+		w := newPipeWorld(t, []string{"alice", "bob", "carol", "dave"})
 		alice, bob := w.enter("alice"), w.enter("bob")
-		alice.send(proto.AppendWatch(nil, []proto.Name{nameOf(t, "carol")}))
-		alice.expectPresence("carol=false")
-		sent := fill(t, bob, "alice")
+		alice.send(proto.AppendWatch(nil, []proto.Name{nameOf(t, "carol"), nameOf(t, "dave")}))
+		alice.expectPresence("carol=false dave=false")
+		sent := 0
+		for size := proto.MaxPeerMessage; size > 0; size /= 2 { // to the last bytes
+			sent += fillWith(t, bob, "alice", size)
+		}
 		w.enter("carol")
+		w.enter("dave")
 		time.Sleep(3 * presenceTime)
 		for range sent { // alice had stopped reading
 			alice.expect(proto.TypeRelayed)
 		}
-		alice.expectPresence("carol=true")
+		alice.expectPresence("carol=true dave=true")
 	})
 }
 
 // fill sends Relays to somebody who does not read until the server says full. It returns how many went in.
 func fill(t *testing.T, from *client, to string) (sent int) {
 	t.Helper()
-	message := strings.Repeat("x", proto.MaxPeerMessage)
+	return fillWith(t, from, to, proto.MaxPeerMessage)
+}
+
+func fillWith(t *testing.T, from *client, to string, size int) (sent int) {
+	t.Helper()
+	message := strings.Repeat("x", size)
 	for {
 		from.relay(uint32(sent), to, proto.Tag{}, message)
 		from.send(proto.AppendPing(nil, [8]byte{}))
@@ -546,6 +555,46 @@ func TestPasswordNotSaved(t *testing.T) {
 	alice.ping()
 }
 
+func TestListAndUnlist(t *testing.T) {
+	g := new(registry)
+	g.init()
+	alice, now := nameOf(t, "alice"), time.Now()
+	member := func() *session {
+		return &session{conn: &conn{net: deafConn{}}, name: alice, tag: newTag(), out: newOutbox(&pool{size: 1 << 20}), keys: new(proto.Session)}
+	}
+	first, second := member(), member()
+	g.turn(alice, now)
+	g.list(first, now)
+	g.turnOver(alice)
+	g.turn(alice, now)
+	late := now.Add(9 * time.Second) // its Ping took long: the ten seconds are from now on
+	if replaced, ok := g.list(second, late); replaced != first || !ok {
+		t.Error("the first was not replaced")
+	}
+	g.turnOver(alice)
+	if wait := g.turn(alice, late.Add(time.Second)); wait != replaceTime-time.Second {
+		t.Errorf("the next waits %v", wait)
+	}
+	// The end of one that was replaced does not touch the one in its place.
+	g.unlist(first, proto.GoneLost)
+	if g.sessions[alice] != second || len(g.sorted) != 1 {
+		t.Error("the second is not listed any more")
+	}
+	// One that ended by itself a moment before is not replaced, and its own reason counts.
+	second.mark(endLogout)
+	third := member()
+	if replaced, ok := g.list(third, late); replaced != nil || !ok || g.sessions[alice] != third {
+		t.Error("what has ended was replaced")
+	}
+	g.stop()
+	if _, ok := g.list(member(), late); ok || len(g.sessions) != 0 {
+		t.Error("listed although the server stops")
+	}
+	if third.ended.Load() != endStopping {
+		t.Error("not told that the server stops")
+	}
+}
+
 // lookingConn looks when it is woken at the end.
 type lookingConn struct {
 	deafConn
@@ -593,13 +642,8 @@ func TestKeysAreCleared(t *testing.T) {
 		"Send":    func() { s.keys.Send.Seal(nil, []byte{1, 0, 0}, time.Now()) },
 		"Receive": func() { s.keys.Receive.Open(make([]byte, 528)) },
 	} {
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Errorf("%s still has its key", name)
-				}
-			}()
-			use()
-		}()
+		if !panics(use) {
+			t.Errorf("%s still has its key", name)
+		}
 	}
 }
