@@ -106,7 +106,7 @@ func (s *session) flush(now time.Time, p *peer) {
 		return
 	}
 	texts, bytes := t.window()
-	for len(p.waiting) > 0 && len(t.unsettled) < maxUnsettled {
+	for len(p.waiting) > 0 {
 		w := p.waiting[0]
 		if texts++; texts > windowTexts {
 			break

@@ -169,6 +169,49 @@ func TestDuplicatesAreAcknowledgedUnopened(t *testing.T) {
 	bob.sees("alice: twice")
 }
 
+// What was shown late belongs to a conversation that is over: it acknowledges nothing in the one after it.
+func TestShownAfterTheConversation(t *testing.T) {
+	b, alice, bob := talking(t)
+	bob.slow = true
+	var old, fresh []uint64
+	for range 3 {
+		old = append(old, alice.sends(bob, "old"))
+	}
+	b.delivers()
+	alice.parts(bob)
+	b.passes(wantEvery)
+	for range 3 {
+		fresh = append(fresh, alice.sends(bob, "fresh"))
+	}
+	b.delivers()
+	later := bob.arrived[3:]
+	bob.arrived = bob.arrived[:3]
+	bob.reads()
+	b.delivers()
+	bob.sees("alice: old", "alice: old", "alice: old")
+	alice.waitsFor(fresh...)
+	bob.arrived = later
+	bob.reads()
+	b.delivers()
+	for i := range fresh {
+		alice.hears(old[i], unknown, "disconnected")
+		alice.hears(fresh[i], delivered)
+	}
+}
+
+// After some progress the waits begin anew.
+func TestBackoffBeginsAnew(t *testing.T) {
+	b, alice, bob := talking(t)
+	for range 3 {
+		b.at("Message", 3, returnedFull)
+		id := alice.sends(bob, "hello")
+		b.passes(firstBackoff + 2*firstBackoff + 4*firstBackoff - time.Millisecond)
+		alice.waitsFor(id)
+		b.passes(time.Millisecond)
+		alice.hears(id, delivered)
+	}
+}
+
 func TestSwappedMessagesAreDropped(t *testing.T) {
 	b, alice, bob := talking(t)
 	first, second := alice.sends(bob, "first"), alice.sends(bob, "second")

@@ -212,3 +212,28 @@ func TestEndTellsEverythingOnce(t *testing.T) {
 
 // lastOf drops everything but the last frame.
 func lastOf(frames [][]byte) [][]byte { return frames[max(0, len(frames)-1):] }
+
+// A name that changes hands all the time is asked twice, and no more often for the same texts.
+func TestReplacedAgainAndAgain(t *testing.T) {
+	b, alice, bob := two(t)
+	wants := 0
+	b.relays = func(_ *subscriber, r proto.Relay) fate {
+		if r.Message[0] == e2e.TypeWant {
+			wants++
+		}
+		return relayed
+	}
+	id := alice.sends(bob, "hello")
+	for range 5 {
+		for b.serves(alice) {
+		}
+		bob.goes(proto.GoneReplaced)
+		bob = b.logsIn("bob")[0]
+		for alice.receives() {
+		}
+	}
+	alice.hears(id, failed, "no answer")
+	if wants != maxOpenings {
+		t.Errorf("%d Wants", wants)
+	}
+}

@@ -11,7 +11,7 @@ const (
 
 	windowTexts  = 32       // texts of a conversation that wait for an acknowledgement
 	windowBytes  = 48 << 10 // and their bytes
-	maxUnsettled = 128      // messages of a conversation kept for repetition, acknowledgements included
+	maxUnsettled = 128      // messages of a conversation kept for repetition, from which on no mere acknowledgement is added
 	maxWaiting   = 64       // texts for one peer that are not sealed yet
 	maxPeers     = 256      // as many as the server keeps for a session
 	maxLists     = 16       // lists asked for at once

@@ -355,9 +355,6 @@ func (s *session) gone(now time.Time, p *peer, g proto.Gone) {
 	if p.heldTag == g.Tag {
 		p.held = nil
 	}
-	if p.farewell != nil && p.farewell.tag == g.Tag {
-		p.farewell = nil
-	}
 	if p.answering != nil && p.answering.tag == g.Tag {
 		s.cancelAnswering(p)
 	}

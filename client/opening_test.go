@@ -400,3 +400,38 @@ func TestTooManyWaiting(t *testing.T) {
 		t.Error("a verify too many")
 	}
 }
+
+// From Nonce on both sides know each other's session; what another session of the same name sends is not theirs.
+func TestOpeningWithAnotherSession(t *testing.T) {
+	for _, step := range []string{"Offer", "Accept", "Confirm"} {
+		b, alice, bob := two(t)
+		stranger := proto.Tag{9}
+		refused := false
+		id := alice.sends(bob, "hello")
+		for !refused {
+			moved := b.serves(alice) || b.serves(bob)
+			for _, u := range []*user{alice, bob} {
+				if len(u.down) == 0 {
+					continue
+				}
+				if r, ok := proto.ParseRelayed(frameOf(u.down[0]).Body); frameOf(u.down[0]).Type == proto.TypeRelayed && ok && stepNames[r.Message[0]] == step {
+					refused = true
+					was := r.Tag
+					r.Tag = stranger
+					u.handle(b.now, frameOf(proto.AppendRelayed(nil, r)))
+					u.works()
+					if len(u.up) > 0 || u.open(map[*user]*user{alice: bob, bob: alice}[u]) {
+						t.Fatalf("%s of another session was taken", step)
+					}
+					r.Tag = was
+				}
+				moved = u.receives() || moved
+			}
+			if !moved {
+				t.Fatalf("no %s came", step)
+			}
+		}
+		b.delivers()
+		alice.hears(id, delivered)
+	}
+}

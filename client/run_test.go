@@ -142,6 +142,19 @@ func TestOrder(t *testing.T) {
 	})
 }
 
+// A line that is no command has its turn, too.
+func TestErrorsHaveTheirTurn(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		alice, bob := s.comes("alice"), s.comes("bob")
+		bob.out.sticks()
+		alice.types("send bob hello", "nonsense", "list")
+		alice.complains()
+		bob.out.works()
+		alice.prints("= bob: delivered", "= online (2): alice bob")
+		alice.complains("line 2: unknown command")
+	})
+}
+
 // The window bounds what is read ahead, too.
 func TestPipelineIsBounded(t *testing.T) {
 	story(t, func(t *testing.T, s *fakeServer) {

@@ -184,7 +184,7 @@ func (s *schedule) bounded(u *user) {
 			s.fails("%s: %d wait, %d verify, %d in limbo", u.name, len(p.waiting), len(p.verifying), len(p.limbo))
 		}
 		if t := p.talk; t != nil {
-			if texts, bytes := t.window(); texts > windowTexts || bytes > windowBytes || len(t.unsettled) > maxUnsettled {
+			if texts, bytes := t.window(); texts > windowTexts || bytes > windowBytes || len(t.unsettled) > maxUnsettled+windowTexts {
 				s.fails("%s: %d texts, %d bytes, %d messages", u.name, texts, bytes, len(t.unsettled))
 			}
 		}

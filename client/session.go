@@ -210,7 +210,7 @@ func (s *session) handle(now time.Time, f proto.Frame) bool {
 // usersPage takes a page of the list that is under way. A page must go on where the last one ended.
 func (s *session) usersPage(more bool, names []proto.Name) bool {
 	l := s.lists[0]
-	if n := len(l.names); n > 0 && len(names) > 0 && l.names[n-1].Compare(names[0]) >= 0 || more && len(names) == 0 {
+	if n := len(l.names); n > 0 && len(names) > 0 && l.names[n-1].Compare(names[0]) >= 0 {
 		return false
 	}
 	if len(l.names)+len(names) > maxNames {
