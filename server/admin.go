@@ -79,6 +79,7 @@ type admin struct {
 	listener *net.UnixListener
 	accounts *localAccounts
 	log      *slog.Logger
+	readTime time.Duration
 
 	mu      sync.Mutex
 	conns   map[*net.UnixConn]struct{}
@@ -119,6 +120,7 @@ func listenAdmin(path string, directory *proto.Directory, st *store.Store, log *
 		listener: listener,
 		accounts: &localAccounts{st, directory},
 		log:      log,
+		readTime: adminReadTime,
 		conns:    make(map[*net.UnixConn]struct{}),
 	}, nil
 }
@@ -190,7 +192,7 @@ func (a *admin) exchange(c *net.UnixConn) {
 	}
 	now := time.Now()
 	c.SetWriteDeadline(now.Add(adminExchangeTime))
-	c.SetReadDeadline(now.Add(adminReadTime))
+	c.SetReadDeadline(now.Add(a.readTime))
 	a.mu.Lock()
 	stopped := a.stopped // close has set its deadline before ours, or will after it
 	a.mu.Unlock()

@@ -291,6 +291,94 @@ func TestAdminStalls(t *testing.T) {
 	}
 }
 
+// Who says nothing is not waited for, and there are maxAdmins at once at most.
+func TestAdminLimits(t *testing.T) {
+	w, path := newAdminWorld(t)
+	a := w.server.admin
+	a.mu.Lock() // nobody is served meanwhile
+	a.readTime = 100 * time.Millisecond
+	var idle []net.Conn
+	for range 3 * maxAdmins {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		idle = append(idle, c)
+	}
+	a.mu.Unlock()
+	most := 0
+	for ended := false; !ended; runtime.Gosched() {
+		a.mu.Lock()
+		now := len(a.conns)
+		a.mu.Unlock()
+		most = max(most, now)
+		idle[0].SetReadDeadline(time.Now().Add(time.Millisecond))
+		_, err := idle[0].Read(make([]byte, 1))
+		ended = errors.Is(err, io.EOF)
+	}
+	if most > maxAdmins {
+		t.Errorf("%d at once", most)
+	}
+	if _, err := OpenAccounts("", path, never); err != nil { // when its turn comes
+		t.Error(err)
+	}
+}
+
+// A server that starts holds the database before it has its socket.
+func TestOpenAccountsOfAServerThatStarts(t *testing.T) {
+	_, path := newAdminWorld(t)
+	hidden := path + ".not yet"
+	if err := os.Rename(path, hidden); err != nil {
+		t.Fatal(err)
+	}
+	accounts, err := OpenAccounts("", path, func() (*store.Store, error) {
+		return nil, errors.Join(os.Rename(hidden, path), store.ErrHeld)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := accounts.Salt(nameOf(t, "bob")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMalformedAdminRequests(t *testing.T) {
+	st := newStore(t)
+	accounts := &localAccounts{st, NewDirectory(st)}
+	bob := nameOf(t, "bob")
+	good := append([]byte{adminVersion, adminAdd}, bob[:]...)
+	good = append(good, verifierFor("bob", accounts.directory.Salt(bob))[:]...)
+	change := func(at int, to byte) []byte { b := bytes.Clone(good); b[at] = to; return b }
+	for name, request := range map[string][]byte{
+		"nothing":            {},
+		"a version":          {adminVersion},
+		"another version":    change(0, adminVersion+1),
+		"another operation":  change(1, 7),
+		"salt with more":     change(1, adminSalt),
+		"hello with more":    change(1, adminHello),
+		"an upper-case name": change(2, 'B'),
+		"a name and more":    change(2+5, 'x'),
+		"a byte too few":     good[:len(good)-1],
+		"a byte too many":    append(bytes.Clone(good), 0),
+	} {
+		if answer := answerAdmin(accounts, request); answer[0] != adminRefused {
+			t.Errorf("%s: %q", name, answer)
+		}
+	}
+	if names, err := st.Names(); len(names) != 0 || err != nil {
+		t.Errorf("%v, %v", names, err)
+	}
+	if answer := answerAdmin(accounts, good); answer[0] != adminDone {
+		t.Errorf("%q", answer)
+	}
+	for _, wire := range []string{"", "\x00", "\x00\x00", "\x00\x02a", "\x04\x01" + strings.Repeat("x", 1025)} {
+		if b, err := readAdmin(strings.NewReader(wire)); err == nil {
+			t.Errorf("%q is read as %q", wire, b)
+		}
+	}
+}
+
 func TestAdminPath(t *testing.T) {
 	if got := AdminPath("sim.db"); got != "sim.db.sock" {
 		t.Error(got)
