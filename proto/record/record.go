@@ -5,12 +5,11 @@
 package record
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+
+	"sim/proto/box"
 )
 
 // Sizes in bytes.
@@ -53,16 +52,8 @@ type half struct {
 	header [HeaderSize]byte // here and not on Open's stack, where it would be an allocation
 }
 
-func (h *half) init(key [KeySize]byte) {
-	block, err := aes.NewCipher(key[:])
-	if err != nil {
-		panic(err) // only for a key of another size
-	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		panic(err)
-	}
-	h.key, h.aead, h.number = key, aead, 0
+func (h *half) init(key *[KeySize]byte) {
+	h.key, h.aead, h.number = *key, box.NewAEAD(key[:]), 0
 }
 
 // next returns the nonce of the next record: four zero bytes and its number.
@@ -77,12 +68,9 @@ func (h *half) Rekey() {
 	if h.aead == nil {
 		panic("record: rekey after clear")
 	}
-	next, err := hkdf.Expand(sha256.New, h.key[:], "sim/1 rekey", KeySize)
-	if err != nil {
-		panic(err)
-	}
-	h.init([KeySize]byte(next))
-	clear(next)
+	next := box.Expand(&h.key, "sim/1 rekey", nil)
+	h.init(&next)
+	clear(next[:])
 }
 
 // Clear forgets the key. Sealing, opening or a rekey afterwards panics.
@@ -97,7 +85,8 @@ type Sealer struct{ half }
 // NewSealer returns a Sealer at record 0 of a key.
 func NewSealer(key [KeySize]byte) *Sealer {
 	s := new(Sealer)
-	s.init(key)
+	s.init(&key)
+	clear(key[:])
 	return s
 }
 
@@ -131,7 +120,8 @@ type Opener struct{ half }
 // NewOpener returns an Opener at record 0 of a key.
 func NewOpener(key [KeySize]byte) *Opener {
 	o := new(Opener)
-	o.init(key)
+	o.init(&key)
+	clear(key[:])
 	return o
 }
 
