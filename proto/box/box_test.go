@@ -19,8 +19,6 @@ import (
 // hexBytes is a JSON string of hexadecimal digits.
 type hexBytes []byte
 
-func (b hexBytes) MarshalText() ([]byte, error) { return []byte(hex.EncodeToString(b)), nil }
-
 func (b *hexBytes) UnmarshalText(text []byte) (err error) {
 	*b, err = hex.DecodeString(string(text))
 	return err
@@ -28,11 +26,14 @@ func (b *hexBytes) UnmarshalText(text []byte) (err error) {
 
 func load(t testing.TB, name string, into any) {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", name))
+	data, err := os.Open(filepath.Join("../../docs/vectors", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(data, into); err != nil {
+	defer data.Close()
+	decoder := json.NewDecoder(data)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
 }
@@ -196,28 +197,37 @@ func TestKeyIsOfItsInputs(t *testing.T) {
 }
 
 func TestGoldenBox(t *testing.T) {
-	var vectors []struct {
-		Key, Salt, Context, Plaintext, Box hexBytes
-		Label                              string
-		Direction                          byte
+	var file struct {
+		Comment string
+		Cases   []struct {
+			Case, Label string
+			Direction   byte
+			In          struct{ K, Context, Plaintext, R hexBytes }
+			Out         struct{ Key, Box hexBytes }
+		}
 	}
-	load(t, "box.json", &vectors)
-	if len(vectors) == 0 {
-		t.Fatal("no vectors")
+	load(t, "box.json", &file)
+	if len(file.Cases) < 3 {
+		t.Fatalf("%d cases", len(file.Cases))
 	}
-	for i, v := range vectors {
-		key, context := [KeySize]byte(v.Key), [32]byte(v.Context)
-		if got := oracleSeal(t, v.Key, v.Salt, v.Label, v.Direction, v.Context, v.Plaintext); !bytes.Equal(got, v.Box) {
-			t.Errorf("vector %d, the oracle:\n got %x\nwant %x", i, got, v.Box)
-		}
-		randomness(t, bytes.NewReader(v.Salt))
-		if got := Seal(&key, v.Label, Direction(v.Direction), &context, v.Plaintext); !bytes.Equal(got, v.Box) {
-			t.Errorf("vector %d:\n got %x\nwant %x", i, got, v.Box)
-		}
-		got, err := Open(&key, v.Label, Direction(v.Direction), &context, v.Box)
-		if err != nil || !bytes.Equal(got, v.Plaintext) {
-			t.Errorf("vector %d: opens to %x, %v", i, got, err)
-		}
+	for _, v := range file.Cases {
+		t.Run(v.Case, func(t *testing.T) {
+			key, context := [KeySize]byte(v.In.K), [32]byte(v.In.Context)
+			if got := oracleSeal(t, v.In.K, v.In.R, v.Label, v.Direction, v.In.Context, v.In.Plaintext); !bytes.Equal(got, v.Out.Box) {
+				t.Errorf("the oracle:\n got %x\nwant %x", got, v.Out.Box)
+			}
+			if got := onceKey(&key, v.In.R, v.Label, Direction(v.Direction), &context); !bytes.Equal(got, v.Out.Key) {
+				t.Errorf("the key is %x, want %x", got, v.Out.Key)
+			}
+			randomness(t, bytes.NewReader(v.In.R))
+			if got := Seal(&key, v.Label, Direction(v.Direction), &context, v.In.Plaintext); !bytes.Equal(got, v.Out.Box) {
+				t.Errorf("\n got %x\nwant %x", got, v.Out.Box)
+			}
+			got, err := Open(&key, v.Label, Direction(v.Direction), &context, v.Out.Box)
+			if err != nil || !bytes.Equal(got, v.In.Plaintext) {
+				t.Errorf("opens to %x, %v", got, err)
+			}
+		})
 	}
 }
 

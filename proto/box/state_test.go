@@ -83,35 +83,48 @@ func TestStateRemembers(t *testing.T) {
 }
 
 func TestGoldenState(t *testing.T) {
-	var v struct {
-		Label      string
-		Steps      []struct{ MixHash, MixKey, Secret string }
-		H, CK      hexBytes
-		Derive     string
-		Derived    hexBytes
-		FinalLabel string `json:"final"`
-		Secret     string
-		Final      hexBytes `json:"finished"`
+	var file struct {
+		Comment string
+		Cases   []struct {
+			Case, Label string
+			Steps       []struct {
+				Do, Label        string
+				X, Secret, H, CK hexBytes
+			}
+			Derive struct {
+				Label string
+				Key   hexBytes
+			}
+			Final struct {
+				Label       string
+				Secret, Key hexBytes
+			}
+		}
 	}
-	load(t, "state.json", &v)
-	if len(v.Steps) == 0 {
-		t.Fatal("no steps")
+	load(t, "state.json", &file)
+	if len(file.Cases) != 1 || len(file.Cases[0].Steps) < 5 {
+		t.Fatal("not one case of some steps")
+	}
+	v := file.Cases[0]
+	is := func(what string, got [32]byte, want []byte) {
+		t.Helper()
+		if !bytes.Equal(got[:], want) {
+			t.Errorf("%s is %x, want %x", what, got, want)
+		}
 	}
 	s := NewState(v.Label)
 	for _, step := range v.Steps {
-		if step.MixKey != "" {
-			s.MixKey(step.MixKey, []byte(step.Secret))
-		} else {
-			s.MixHash([]byte(step.MixHash))
+		switch step.Do {
+		case "MixHash":
+			s.MixHash(step.X)
+		case "MixKey":
+			s.MixKey(step.Label, step.Secret)
+		default:
+			t.Fatalf("no step %q", step.Do)
 		}
+		is("h", s.Hash(), step.H)
+		is("ck", s.ck, step.CK)
 	}
-	derived, final := s.Derive(v.Derive), s.Final(v.FinalLabel, []byte(v.Secret))
-	for _, c := range []struct {
-		what      string
-		got, want []byte
-	}{{"h", s.h[:], v.H}, {"ck", s.ck[:], v.CK}, {"derived", derived[:], v.Derived}, {"final", final[:], v.Final}} {
-		if !bytes.Equal(c.got, c.want) {
-			t.Errorf("%s is %x, want %x", c.what, c.got, c.want)
-		}
-	}
+	is("Derive", s.Derive(v.Derive.Label), v.Derive.Key)
+	is("Final", s.Final(v.Final.Label, v.Final.Secret), v.Final.Key)
 }

@@ -49,49 +49,59 @@ func TestSolvedPuzzleVerifies(t *testing.T) {
 	}
 }
 
+// hexBytes is a JSON string of hexadecimal digits.
+type hexBytes []byte
+
+func (b *hexBytes) UnmarshalText(text []byte) (err error) {
+	*b, err = hex.DecodeString(string(text))
+	return err
+}
+
 func TestGolden(t *testing.T) {
 	var file struct {
-		Vectors []struct {
-			Bits          byte
-			Wire, Binding string
-			P             string
-			FirstSolution string `json:"first_solution"`
+		Comment string
+		Cases   []struct {
+			Case string
+			In   struct{ Puzzle, Binding hexBytes }
+			Out  struct{ P, Solution hexBytes }
 		}
+		Malformed []hexBytes
 	}
-	data, err := os.ReadFile("testdata/puzzle.json")
+	data, err := os.Open("../../docs/vectors/puzzle.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(data, &file); err != nil {
+	defer data.Close()
+	decoder := json.NewDecoder(data)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&file); err != nil {
 		t.Fatal(err)
 	}
-	if len(file.Vectors) < 5 {
-		t.Fatalf("%d vectors", len(file.Vectors))
+	if len(file.Cases) < 6 || len(file.Malformed) < 9 {
+		t.Fatalf("%d cases, %d malformed", len(file.Cases), len(file.Malformed))
 	}
-	unhex := func(s string) []byte {
-		b, err := hex.DecodeString(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	for _, v := range file.Vectors {
-		t.Run(fmt.Sprint(v.Bits), func(t *testing.T) {
-			p, err := Parse(unhex(v.Wire))
-			if err != nil || p.Bits != v.Bits {
-				t.Fatalf("parsed as %d bits, %v", p.Bits, err)
+	for _, v := range file.Cases {
+		t.Run(v.Case, func(t *testing.T) {
+			p, err := Parse(v.In.Puzzle)
+			if err != nil || !bytes.Equal(p.Append(nil), v.In.Puzzle) {
+				t.Fatalf("parsed as %+v, %v", p, err)
 			}
-			binding := [32]byte(unhex(v.Binding))
-			if got := p.trial(&binding); !bytes.Equal(got[:32], unhex(v.P)) {
-				t.Errorf("P = %x, want %s", got[:32], v.P)
+			binding := [32]byte(v.In.Binding)
+			if got := p.trial(&binding); !bytes.Equal(got[:32], v.Out.P) {
+				t.Errorf("P = %x", got[:32])
 			}
-			if got := solve(t, p, &binding); !bytes.Equal(got[:], unhex(v.FirstSolution)) {
-				t.Errorf("solution %x\n    want %s", got, v.FirstSolution)
+			if got := solve(t, p, &binding); !bytes.Equal(got[:], v.Out.Solution) {
+				t.Errorf("solution %x", got)
 			}
-			if !p.Verify(&binding, (*[SolutionSize]byte)(unhex(v.FirstSolution))) {
+			if !p.Verify(&binding, (*[SolutionSize]byte)(v.Out.Solution)) {
 				t.Error("the solution is refused")
 			}
 		})
+	}
+	for _, b := range file.Malformed {
+		if p, err := Parse(b); err != ErrMalformed {
+			t.Errorf("%x: %+v, %v", []byte(b), p, err)
+		}
 	}
 }
 

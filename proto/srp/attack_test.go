@@ -259,7 +259,7 @@ func TestInventedVerifierGoesTheSameWay(t *testing.T) {
 			}
 		})
 	}
-	if real, fake := run((*[Size]byte)(cases[0].v)), run(InventVerifier((*[272]byte)(invented[0].Uniform))); real != fake {
+	if real, fake := run((*[Size]byte)(cases[0].v)), run(InventVerifier((*[272]byte)(invented[0].In["uniform"]))); real != fake {
 		t.Errorf("%v allocations for a real name, %v for an invented one", real, fake)
 	}
 }

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"crypto/sha1"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"sim/password"
 )
 
 // hexBytes is a JSON string of hexadecimal digits.
@@ -21,13 +24,28 @@ func (b *hexBytes) UnmarshalText(text []byte) (err error) {
 
 func load(t testing.TB, name string, into any) {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", name))
+	data, err := os.Open(filepath.Join("../../docs/vectors", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(data, into); err != nil {
+	defer data.Close()
+	decoder := json.NewDecoder(data)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
+}
+
+// A rfc5054 is what docs/vectors has of RFC 5054.
+type rfc5054 struct {
+	Comment string
+	Groups  map[string]struct {
+		N      hexBytes
+		G      byte
+		Digest hexBytes `json:"sha256_of_N"`
+		K      hexBytes `json:"k_sha256"`
+	}
+	AppendixB map[string]string `json:"appendix B"`
 }
 
 // given is a source that gives these draws, one after the other, and the last
@@ -51,26 +69,28 @@ func equal(t testing.TB, what string, got, want []byte) {
 }
 
 func TestGroupIsRFC5054(t *testing.T) {
-	var file struct {
-		Groups map[string]struct {
-			N hexBytes
-			G byte
-			K hexBytes `json:"k_sha256"`
-		}
+	var file rfc5054
+	load(t, "rfc5054.json", &file)
+	for name, want := range file.Groups {
+		group := newSuite(sha256.New, want.G, hex.EncodeToString(want.N))
+		equal(t, name+": SHA-256(N)", group.digest(group.mod.Nat().Bytes(group.mod)), want.Digest)
+		equal(t, name+": k", group.k.bytes(), pad(len(want.N), want.K))
 	}
-	load(t, "rfc5054_groups.json", &file)
 	want, ok := file.Groups["2048"]
-	if !ok {
-		t.Fatal("no 2048-bit group in testdata")
+	if !ok || len(file.Groups) != 2 {
+		t.Fatal("not the groups of 1024 and of 2048 bits")
 	}
 	equal(t, "N", group2048.mod.Nat().Bytes(group2048.mod), want.N)
-	equal(t, "PAD(g)", group2048.g.bytes(), append(make([]byte, Size-1), want.G))
-	equal(t, "k", group2048.k.bytes(), append(make([]byte, Size-len(want.K)), want.K...))
+	equal(t, "PAD(g)", group2048.g.bytes(), pad(Size, []byte{want.G}))
+	equal(t, "k", group2048.k.bytes(), pad(Size, want.K))
 	if group2048.size != Size {
 		t.Errorf("elements have %d bytes, want %d", group2048.size, Size)
 	}
 	equal(t, "hash", group2048.digest([]byte("ab"), []byte("c")), sum256("abc"))
 }
+
+// pad is PAD to n bytes.
+func pad(n int, b []byte) []byte { return append(make([]byte, n-len(b)), b...) }
 
 func sum256(s string) []byte {
 	h := sha256.Sum256([]byte(s))
@@ -80,48 +100,44 @@ func sum256(s string) []byte {
 // RFC 5054 appendix B, through the arithmetic that is shipped: only the prime
 // and the hash are others.
 func TestRFC5054AppendixB(t *testing.T) {
-	var rfc struct {
-		N, S, A, B, V, X, U, K hexBytes
-		Salt                   hexBytes `json:"s"`
-		LowerA                 hexBytes `json:"a"`
-		LowerB                 hexBytes `json:"b"`
-		I, P                   string
+	var file rfc5054
+	load(t, "rfc5054.json", &file)
+	rfc := file.AppendixB
+	if len(rfc) != 14 || rfc["hash"] != "SHA-1" {
+		t.Fatalf("%d values, %s", len(rfc), rfc["hash"])
 	}
-	// Go's JSON matches keys without regard to case where no exact one is
-	// found, and this file has s and S, a and A, b and B.
-	var raw map[string]json.RawMessage
-	load(t, "rfc5054_appendix_b.json", &raw)
-	for key, into := range map[string]any{
-		"N": &rfc.N, "S": &rfc.S, "A": &rfc.A, "B": &rfc.B, "v": &rfc.V, "x": &rfc.X, "u": &rfc.U, "k": &rfc.K,
-		"s": &rfc.Salt, "a": &rfc.LowerA, "b": &rfc.LowerB, "I": &rfc.I, "P": &rfc.P,
-	} {
-		if err := json.Unmarshal(raw[key], into); err != nil {
+	of := func(key string) []byte {
+		b, err := hex.DecodeString(rfc[key])
+		if err != nil {
 			t.Fatalf("%s: %v", key, err)
 		}
+		return b
 	}
-	s := newSuite(sha1.New, 2, hex.EncodeToString(rfc.N))
+	group := file.Groups[rfc["group"]]
+	s := newSuite(sha1.New, group.G, hex.EncodeToString(group.N))
+	name, password := rfc["I"], []byte(rfc["P"])
 
-	equal(t, "k", s.k.bytes(), append(make([]byte, len(rfc.N)-len(rfc.K)), rfc.K...))
-	equal(t, "x", s.x(rfc.I, rfc.Salt, []byte(rfc.P)), rfc.X)
-	equal(t, "v", s.verifier(rfc.I, rfc.Salt, []byte(rfc.P)), rfc.V)
-	alice := s.begin(given(rfc.LowerA))
-	equal(t, "A", alice.public, rfc.A)
-	server, err := s.answer(rfc.V, alice.public, given(rfc.LowerB))
+	equal(t, "k", s.k.bytes(), pad(s.size, of("k")))
+	equal(t, "x", s.x(name, of("s"), password), of("x"))
+	equal(t, "v", s.verifier(name, of("s"), password), of("v"))
+	alice := s.begin(given(of("a")))
+	equal(t, "A", alice.public, of("A"))
+	server, err := s.answer(of("v"), alice.public, given(of("b")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "B", server.public, rfc.B)
-	equal(t, "u", server.u, rfc.U)
+	equal(t, "B", server.public, of("B"))
+	equal(t, "u", server.u, of("u"))
 	S, err := server.finish()
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "server's S", S, rfc.S)
-	S, err = alice.finish(rfc.I, rfc.Salt, []byte(rfc.P), rfc.B)
+	equal(t, "server's S", S, of("S"))
+	S, err = alice.finish(name, of("s"), password, of("B"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "client's S", S, rfc.S)
+	equal(t, "client's S", S, of("S"))
 }
 
 // A goldenCase is one run in the shipped group.
@@ -135,31 +151,31 @@ type goldenCase struct {
 }
 
 type invention struct {
-	Case       string
-	Uniform, V hexBytes
+	Case    string
+	In, Out map[string]hexBytes
 }
 
 func golden(t testing.TB) (cases []goldenCase, invented []invention) {
 	t.Helper()
 	var file struct {
-		Cases    []map[string]string
+		Comment string
+		Cases   []struct {
+			Case, Name     string
+			In, Out, Wrong map[string]hexBytes
+		}
 		Invented []invention
 	}
-	load(t, "srp6a_2048_sha256.json", &file)
+	load(t, "srp.json", &file)
 	for _, c := range file.Cases {
-		get := func(key string) []byte {
-			b, err := hex.DecodeString(c[key])
-			if err != nil {
-				t.Fatalf("%s: %s: %v", c["case"], key, err)
-			}
-			return b
+		if len(c.In) != 4 || len(c.Out) != 6 || len(c.Wrong) > 1 {
+			t.Fatalf("%s: %d and %d values, %d wrong ones", c.Case, len(c.In), len(c.Out), len(c.Wrong))
 		}
 		cases = append(cases, goldenCase{
-			Case: c["case"], name: c["I"], salt: [32]byte(get("s")), secret: [32]byte(get("T")), a: get("a"), b: get("b"),
-			x: get("x"), v: get("v"), A: get("A"), B: get("B"), u: get("u"), S: get("S"), unpadded: get("u_without_pad_WRONG"),
+			Case: c.Case, name: c.Name, salt: [32]byte(c.In["salt"]), secret: [32]byte(c.In["T"]), a: c.In["a"], b: c.In["b"],
+			x: c.Out["x"], v: c.Out["v"], A: c.Out["A"], B: c.Out["B"], u: c.Out["u"], S: c.Out["S"], unpadded: c.Wrong["u"],
 		})
 	}
-	if len(cases) < 4 || len(file.Invented) < 7 {
+	if len(cases) < 5 || len(file.Invented) < 7 {
 		t.Fatalf("%d golden cases and %d inventions", len(cases), len(file.Invented))
 	}
 	return cases, file.Invented
@@ -191,11 +207,58 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			equal(t, "client's S", S[:], c.S)
+			if c.unpadded != nil {
+				equal(t, "u without PAD", group2048.digest(bytes.TrimLeft(c.A, "\x00"), bytes.TrimLeft(c.B, "\x00")), c.unpadded)
+			}
 		})
 	}
 	for _, c := range invented {
 		t.Run("invent "+c.Case, func(t *testing.T) {
-			equal(t, "v", InventVerifier((*[272]byte)(c.Uniform))[:], c.V)
+			equal(t, "v", InventVerifier((*[272]byte)(c.In["uniform"]))[:], c.Out["v"])
 		})
+	}
+}
+
+// From a password to x and the verifier, through package password.
+func TestGoldenPassword(t *testing.T) {
+	var file struct {
+		Comment string
+		Cases   []struct {
+			Case, Name string
+			In         struct{ Password, Salt, Argon2 hexBytes }
+			Out        struct{ Prepared, T, X, Verifier hexBytes }
+		}
+		Refused []struct {
+			Password hexBytes
+			Why      string
+		}
+	}
+	load(t, "password.json", &file)
+	if len(file.Cases) < 4 || len(file.Refused) < 5 {
+		t.Fatalf("%d cases, %d refused", len(file.Cases), len(file.Refused))
+	}
+	for _, c := range file.Cases {
+		t.Run(c.Case, func(t *testing.T) {
+			prepared, err := password.Prepare(c.In.Password)
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "prepared", prepared, c.Out.Prepared)
+			salt, params := [32]byte(c.In.Salt), c.In.Argon2
+			secret, err := password.Argon2id{}.Derive(prepared, &salt, password.Params{
+				Time: binary.BigEndian.Uint32(params), Memory: binary.BigEndian.Uint32(params[4:]), Threads: params[8],
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "T", secret[:], c.Out.T)
+			equal(t, "x", group2048.x(c.Name, salt[:], secret[:]), c.Out.X)
+			equal(t, "verifier", Verifier(c.Name, &salt, secret)[:], c.Out.Verifier)
+		})
+	}
+	for _, c := range file.Refused {
+		if prepared, err := password.Prepare(c.Password); err == nil {
+			t.Errorf("%s: prepared as %x", c.Why, prepared)
+		}
 	}
 }
