@@ -16,15 +16,17 @@ import (
 const enter = "\r"
 
 // sits starts a client at a terminal without a user.
-func (s *fakeServer) sits(resize <-chan [2]int) *person {
-	var p *person
-	p = s.starts(func(c *Config) {
+func (s *fakeServer) sits(resize <-chan [2]int, configure ...func(*Config)) *person {
+	p := s.starts(func(c *Config) {
 		k, w := c.In.(*keyboard), c.Out.(*paper)
 		c.Terminal = &Terminal{ReadWriter: struct {
 			io.Reader
 			io.Writer
 		}{k, w}, Width: 80, Height: 24, Resize: resize}
 		c.In = errReader{}
+		for _, f := range configure {
+			f(c)
+		}
 	})
 	synctest.Wait()
 	return p
@@ -102,6 +104,15 @@ func TestTerminalRefusals(t *testing.T) {
 		p.presses("wrong password" + enter)
 		p.exits(ExitRefused)
 		p.shows("\x1b[?2004l")
+	})
+}
+
+// Where the password is a file's, nobody is asked for another.
+func TestTerminalWithAWrongPasswordFile(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		p := s.sits(nil, func(c *Config) { c.User, c.PasswordFile = "alice", passwordFile(t, "bob", 0o600) })
+		p.exits(ExitRefused)
+		p.shows("login refused")
 	})
 }
 
