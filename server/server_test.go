@@ -205,10 +205,12 @@ func TestLog(t *testing.T) {
 	bob.logout()
 	n := w.newcomer("bob", "")
 	n.advance(0, 1)
-	n.conn.Close()
 	hello := w.dial()
 	hello.Write([]byte{0, 3, 1, 2, 3})
-	hello.Close()
+	for _, c := range []net.Conn{n.conn, hello} {
+		c.(*net.TCPConn).CloseWrite()
+		io.Copy(io.Discard, c)
+	}
 	w.stop()
 	text := log.String()
 	for _, want := range []string{"log-out", "protocol: ", "wrong name or password", "cut off", "no right hello"} {
