@@ -6,7 +6,9 @@ package box
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 )
 
@@ -62,10 +64,12 @@ func aead(key *[KeySize]byte, salt []byte, label string, direction Direction, co
 }
 
 func onceKey(key *[KeySize]byte, salt []byte, label string, direction Direction, context *[32]byte) []byte {
-	prk := extract(salt, key[:])
-	defer clear(prk[:])
-	boxKey := MAC(&prk, []byte(label), []byte{byte(direction)}, context[:], []byte{1})
-	return boxKey[:]
+	info := label + string([]byte{byte(direction)}) + string(context[:])
+	boxKey, err := hkdf.Key(sha256.New, key[:], salt, info, KeySize)
+	if err != nil {
+		panic(err) // only for lengths that HKDF can't give
+	}
+	return boxKey
 }
 
 // NewAEAD returns AES-256-GCM (NIST SP 800-38D: 12-byte nonces, 16-byte tags) under a key of 32 bytes.

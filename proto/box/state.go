@@ -1,6 +1,9 @@
 package box
 
-import "crypto/sha256"
+import (
+	"crypto/hkdf"
+	"crypto/sha256"
+)
 
 // State is the symmetric state of a handshake: a transcript hash h and a chaining key ck, 32 bytes each.
 // Use NewState; the zero value has no label.
@@ -51,3 +54,25 @@ func (s *State) Hash() [32]byte { return s.h }
 
 // Clear forgets the chaining key.
 func (s *State) Clear() { clear(s.ck[:]) }
+
+// HKDF is RFC 5869 with SHA-256 to 32 bytes: Extract(salt, secret), then Expand with info = label ‖ context.
+func HKDF(secret, salt []byte, label string, context *[32]byte) (key [KeySize]byte) {
+	k, err := hkdf.Key(sha256.New, secret, salt, label+string(context[:]), KeySize)
+	if err != nil {
+		panic(err)
+	}
+	copy(key[:], k)
+	clear(k)
+	return key
+}
+
+// Expand is HKDF-Expand (RFC 5869, section 2.3) with SHA-256 to 32 bytes, info = label ‖ context.
+func Expand(key *[KeySize]byte, label string, context []byte) (out [KeySize]byte) {
+	k, err := hkdf.Expand(sha256.New, key[:], label+string(context), KeySize)
+	if err != nil {
+		panic(err)
+	}
+	copy(out[:], k)
+	clear(k)
+	return out
+}
