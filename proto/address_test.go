@@ -21,17 +21,6 @@ func TestAddressRoundTrip(t *testing.T) {
 	}
 }
 
-// The bytes of an address are docs/PROTOCOL.md, section 3.
-func TestAddressGolden(t *testing.T) {
-	const want = "sim://dGhlIHB1YmxpYyBrZXkgb2YgdGhlIHRlc3RzLCAzMiAS2g@h:1"
-	if got := (Address{keyOfTest, "h:1"}).String(); got != want {
-		t.Errorf("%s", got)
-	}
-	if sum := refHash([]byte("sim/1 address"), keyOfTest[:]); [2]byte(sum) != [2]byte(addressChecksum(&keyOfTest)) {
-		t.Error("another checksum")
-	}
-}
-
 func TestAddressForm(t *testing.T) {
 	good := Address{keyOfTest, "host:7465"}.String()
 	key := good[len("sim://"):][:46]

@@ -16,8 +16,8 @@ import (
 )
 
 // This file is docs/PROTOCOL.md, sections 2 and 4, once more, from the page alone: nothing here calls what it is the reference for.
-// The tests let it talk to this package, make testdata/login.json with it, and give its two ends to mallory, who bends a plaintext
-// before it is sealed. All its randomness is given.
+// The tests let it talk to this package, and give its two ends to mallory, who bends a plaintext before it is sealed. All its randomness
+// is given.
 
 func cat(parts ...[]byte) []byte { return slices.Concat(parts...) }
 
