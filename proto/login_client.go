@@ -133,6 +133,9 @@ func (c *LoginClient) fail(err error) error {
 // Clear ends the login and forgets its secrets.
 func (c *LoginClient) Clear() {
 	c.state = clientDone
+	if c.srp != nil {
+		c.srp.Clear()
+	}
 	c.e, c.srp = nil, nil
 	if c.sym != nil {
 		c.sym.Clear()

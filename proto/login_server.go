@@ -121,6 +121,9 @@ func (l *LoginServer) fault(err error) error {
 // Clear ends the login and forgets its secrets and its epoch.
 func (l *LoginServer) Clear() {
 	l.state = serverDone
+	if l.srp != nil {
+		l.srp.Clear()
+	}
 	l.epoch, l.srp = nil, nil
 	if l.sym != nil {
 		l.sym.Clear()

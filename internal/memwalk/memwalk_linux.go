@@ -88,9 +88,6 @@ func (n *Notes) Forgotten(t testing.TB, library ...string) {
 	collect()
 	found := n.Find(t)
 	for _, label := range library {
-		if found[label] > 0 {
-			t.Logf("left by the standard library: %s (%d)", label, found[label])
-		}
 		delete(found, label)
 	}
 	if len(found) > 0 {

@@ -27,6 +27,14 @@ func (c *ClientStart) Finish(name string, salt, secret *[32]byte, B *[Size]byte)
 	return (*[Size]byte)(S), nil
 }
 
+// Clear forgets a, for a client that will not come to Finish.
+func (c *ClientStart) Clear() {
+	if c.client != nil {
+		clear(c.a)
+		c.a = nil
+	}
+}
+
 // A client is ClientStart over any suite.
 type client struct {
 	suite  *suite

@@ -36,6 +36,15 @@ func (s *ServerStart) Finish() (*[Size]byte, error) {
 	return (*[Size]byte)(S), nil
 }
 
+// Clear forgets b and the verifier, for a server that will not come to Finish.
+func (s *ServerStart) Clear() {
+	if s.server != nil && s.b != nil {
+		clear(s.b)
+		s.b = nil
+		s.v.clear()
+	}
+}
+
 // A server is ServerStart over any suite.
 type server struct {
 	b      []byte // nil once used
