@@ -1,6 +1,7 @@
-"""Conversations: opening one, in both roles (docs/PROTOCOL.md §7), and the messages in it (§8).
+"""Conversations: opening one, in both roles (docs/PROTOCOL.md §7), and the messages in it (§8), in versions 1 and 2.
 
-Initiator, Responder and Conversation are one opening or one conversation each; Peers drives those of a session.
+Initiator, Responder and Conversation are one opening or one conversation each; Chains and Ratchet are the keys of a conversation's messages;
+Peers drives those of a session.
 Nothing here reads or writes a socket: frames go in, frames and events come out.
 """
 
@@ -17,7 +18,6 @@ from simproto import (
     FROM_RESPONDER,
     FROM_SERVER,
     TO_SERVER,
-    VERSION,
     ProtocolError,
     Reader,
     aes_gcm_open,
@@ -37,12 +37,14 @@ from simproto import (
     x25519_keypair,
 )
 
+VERSIONS = (1, 2)  # of conversations
 WANT, NONCE, DECLINE, OFFER, ACCEPT, CONFIRM, MESSAGE = range(1, 8)
 NO_COMMON_VERSION, NO_CONVERSATION, NOT_NOW = 1, 2, 3  # reasons of Decline
 
 NONCE_BOX = 16 + 32 + 32 + 16 + BOX
 TICKET_BOX = 16 + 32 + 32 + 32 + 16 + BOX
 FIRST_MESSAGE = 82
+MARK = 16
 
 ACK, OPEN, TEXT, BYE = range(4)
 TEXT_SIZES = (256, 512, 1024, 2048, 4096, 8192)
@@ -63,9 +65,12 @@ class _Opening:
     A handler that raises ProtocolError has changed nothing, and the message is dropped (but see Responder.on_offer).
     """
 
-    def __init__(self, a, b, cid, versions):
+    def __init__(self, a, b, cid, versions, continuity):
         self.a, self.b, self.cid = pad_name(a), pad_name(b), cid
         self.names = self.a + self.b
+        self.versions = versions
+        self.version = None  # the chosen one
+        self.continuity = continuity  # CS of an earlier conversation with this peer, or None
         self.h = sha256(b"sim/1 peer", self.names, cid, version_list(versions))
 
     def mix(self, x):
@@ -82,33 +87,43 @@ class _Opening:
     def commitment(self, r, e_a):
         return sha256(b"sim/1 commitment", self.names, self.cid, r, e_a)
 
-    def conversation(self, initiator, h7, secret, e_a, e_b, ek_b):
+    def mark(self):
+        return expand(self.continuity, b"sim/1 continuity mark" + self.cid)[:MARK]
+
+    def conversation(self, initiator, h7, secret, e_a, e_b, ek_b, continued, e_a_private=None):
+        if continued:
+            secret += self.continuity
         key = hkdf(secret, self.key, b"sim/1 conversation" + h7)
         digest = sha256(b"sim/1 digits", self.names, self.cid, e_a, e_b, ek_b)
         digits = int.from_bytes(digest[:8], "big") % 10**12
-        return Conversation(initiator, self.cid, key, h7, "%012d" % digits)
+        if self.version == 1:
+            return Conversation(initiator, self.cid, "%012d" % digits, Chains(initiator, key, h7))
+        keys = Ratchet(initiator, key, h7, e_a, e_a_private)
+        continuity = expand(key, b"sim/1 continuity" + h7)
+        return Conversation(initiator, self.cid, "%012d" % digits, keys, continuity, continued)
 
 
 class Initiator(_Opening):
-    def __init__(self, me, peer, key_intro):
-        super().__init__(me, peer, os.urandom(16), [VERSION])
+    def __init__(self, me, peer, key_intro, versions=VERSIONS, continuity=None):
+        super().__init__(me, peer, os.urandom(16), versions, continuity)
         self.key_intro = key_intro
         self.step = WANT  # what was sent last
 
     def want(self):
-        return self.message(WANT, version_list([VERSION]))
+        return self.message(WANT, version_list(self.versions))
 
     def on_nonce(self, message):
         """The body of the Intro frame."""
         reader = self._due(message, WANT)
         version, box = reader.number(1), reader.take(NONCE_BOX)
         reader.end()
-        if version != VERSION:
+        if version not in self.versions:
             raise ProtocolError("a version that was not offered")
+        self.version = version
         self.mix(message)
         self.n1 = os.urandom(16)
         self.step = NONCE
-        return self.cid + self.n1 + self.b + version_list([VERSION]) + u8(version) + box
+        return self.cid + self.n1 + self.b + version_list(self.versions) + u8(version) + box
 
     def on_ticket(self, box):
         """Offer."""
@@ -125,6 +140,8 @@ class Initiator(_Opening):
         self.e_a_private, self.e_a = x25519_keypair()
         self.r, self.n2 = os.urandom(32), os.urandom(16)
         plaintext = self.n2 + self.commitment(self.r, self.e_a)
+        if self.version == 2:
+            plaintext += self.mark() if self.continuity else os.urandom(MARK)
         offer = self.message(OFFER, ticket + seal_box(self.key, b"sim/1 box offer", FROM_INITIATOR, self.h, plaintext))
         self.mix(offer)
         self.step = OFFER
@@ -135,9 +152,12 @@ class Initiator(_Opening):
         reader = self._due(message, OFFER)
         reader = open_box(self.key, b"sim/1 box accept", FROM_RESPONDER, self.h, reader.rest())
         n2, n3, e_b, ek_b = reader.take(16), reader.take(16), reader.take(32), reader.take(mlkem.EK_SIZE)
+        continued = reader.number(1) if self.version == 2 else 0
         reader.end()
         if not same(n2, self.n2):
             raise ProtocolError("a wrong N_2")
+        if continued > 1 or continued and not self.continuity:
+            raise ProtocolError("it can't be continued")
         dh = x25519(self.e_a_private, e_b)
         try:
             kem, ct = mlkem.encaps(ek_b)
@@ -148,17 +168,20 @@ class Initiator(_Opening):
         confirm = self.message(CONFIRM, seal_box(self.key, b"sim/1 box confirm", FROM_INITIATOR, self.h, plaintext))
         self.mix(confirm)
         self.step = CONFIRM
-        conversation = self.conversation(True, self.h, dh + kem, self.e_a, e_b, ek_b)
+        conversation = self.conversation(
+            True, self.h, dh + kem, self.e_a, e_b, ek_b, bool(continued), self.e_a_private
+        )
         return confirm + conversation.seal(OPEN).data, conversation
 
 
 class Responder(_Opening):
-    def __init__(self, me, peer, cid, versions, key_nonce, key_ticket):
-        super().__init__(peer, me, cid, versions)
+    def __init__(self, me, peer, cid, versions, version, key_nonce, key_ticket, continuity=None):
+        super().__init__(peer, me, cid, versions, continuity)
+        self.version = version
         self.key_ticket = key_ticket
         self.n_b = os.urandom(16)
         box = seal_box(key_nonce, b"sim/1 box nonce", TO_SERVER, self.h, cid + self.names + self.n_b)
-        self.nonce = self.message(NONCE, u8(VERSION) + box)
+        self.nonce = self.message(NONCE, u8(version) + box)
         self.mix(self.nonce)
         self.step = NONCE
 
@@ -175,12 +198,16 @@ class Responder(_Opening):
         self.mix(ticket)
         reader = open_box(self.key, b"sim/1 box offer", FROM_INITIATOR, self.h, box)
         n2, self.committed = reader.take(16), reader.take(32)
+        mark = reader.take(MARK) if self.version == 2 else None
         reader.end()
+        self.continued = bool(mark and self.continuity and same(mark, self.mark()))
         self.mix(message)
         self.e_b_private, self.e_b = x25519_keypair()
         self.ek_b, self.dk_b = mlkem.keygen()
         self.n3 = os.urandom(16)
         plaintext = n2 + self.n3 + self.e_b + self.ek_b
+        if self.version == 2:
+            plaintext += u8(self.continued)
         accept = self.message(ACCEPT, seal_box(self.key, b"sim/1 box accept", FROM_RESPONDER, self.h, plaintext))
         self.mix(accept)
         self.step = OFFER
@@ -198,7 +225,8 @@ class Responder(_Opening):
         if not same(n3, self.n3) or not same(self.committed, self.commitment(r, e_a)):
             raise ProtocolError("a wrong N_3 or commitment")
         secret = x25519(self.e_b_private, e_a) + mlkem.decaps(self.dk_b, ct)
-        conversation = self.conversation(False, sha256(self.h, confirm), secret, e_a, self.e_b, self.ek_b)
+        h7 = sha256(self.h, confirm)
+        conversation = self.conversation(False, h7, secret, e_a, self.e_b, self.ek_b, self.continued)
         if first[:17] != u8(MESSAGE) + self.cid or conversation.receive(first) is None:
             raise ProtocolError("the first message does not belong to the conversation")
         return conversation
@@ -220,14 +248,98 @@ Received = namedtuple("Received", "kind text")
 OLD = Received(None, None)  # a message that was accepted before
 
 
-class Conversation:
-    def __init__(self, initiator, cid, key, h7, digits):
-        self.cid = cid
-        self.digits = digits
-        self.sending = FROM_INITIATOR if initiator else FROM_RESPONDER
+NO_SHARE = bytes(32)
+
+
+def _message_key(chain):
+    return expand(chain, b"sim/1 message")
+
+
+def _step(chain):
+    return expand(chain, b"sim/1 step")
+
+
+class Chains:
+    """The message keys of version 1: a chain for each direction."""
+
+    def __init__(self, initiator, key, h7):
         initiators = expand(key, b"sim/1 chain initiator" + h7)
         responders = expand(key, b"sim/1 chain responder" + h7)
         self.chain_out, self.chain_in = (initiators, responders) if initiator else (responders, initiators)
+
+    def seal(self):
+        """A pair (share, message key) for the next message."""
+        key = _message_key(self.chain_out)
+        self.chain_out = _step(self.chain_out)
+        return NO_SHARE, key
+
+    def open(self, share):
+        """A pair (message key, what to call once the message is good)."""
+        if share != NO_SHARE:
+            raise ProtocolError("a share in version 1")
+
+        def keep():
+            self.chain_in = _step(self.chain_in)
+
+        return _message_key(self.chain_in), keep
+
+
+class Ratchet:
+    """The message keys of version 2, §8.1. Each side turns in turn, and the first turn is the responder's."""
+
+    def __init__(self, initiator, key, h7, e_a, e_a_private):
+        self.h7 = h7
+        self.root = expand(key, b"sim/1 root" + h7)
+        beginning = expand(key, b"sim/1 chain initiator" + h7)
+        self.turns = 0  # of both sides
+        if initiator:
+            self.chain_out, self.share, self.private = beginning, NO_SHARE, e_a_private
+            self.chain_in, self.their_share, self.answering = None, None, None
+        else:
+            self.chain_out, self.share, self.private = None, None, None
+            self.chain_in, self.their_share, self.answering = beginning, NO_SHARE, e_a
+        # private: of the own last share, until it is answered; answering: the share that the next turn answers, if one is due
+
+    def _turn(self, private, public):
+        """A pair (chain, root)."""
+        d = x25519(private, public)
+        return hkdf(d, self.root, b"sim/1 turn" + self.h7), hkdf(d, self.root, b"sim/1 root" + self.h7)
+
+    def seal(self):
+        if self.answering:
+            self.private, self.share = x25519_keypair()
+            self.chain_out, self.root = self._turn(self.private, self.answering)
+            self.answering = None
+            self.turns += 1
+        key = _message_key(self.chain_out)
+        self.chain_out = _step(self.chain_out)
+        return self.share, key
+
+    def open(self, share):
+        if share == self.their_share:
+            chain, root = self.chain_in, None
+        elif self.private:
+            chain, root = self._turn(self.private, share)
+        else:
+            raise ProtocolError("a new share, but the last turn was not ours")
+
+        def keep():
+            self.chain_in = _step(chain)
+            if root:
+                self.root, self.their_share, self.answering, self.private = root, share, share, None
+                self.turns += 1
+
+        return _message_key(chain), keep
+
+
+class Conversation:
+    def __init__(self, initiator, cid, digits, keys, continuity=None, continued=False):
+        self.cid = cid
+        self.digits = digits
+        self.keys = keys  # Chains or Ratchet
+        self.continuity = continuity  # CS of this conversation; version 1 has none
+        self.continued = continued
+        self.sending = FROM_INITIATOR if initiator else FROM_RESPONDER
         self.sent = 0  # the number of the last message
         self.accepted = 0
         self.settled = 0
@@ -235,9 +347,8 @@ class Conversation:
 
     def seal(self, kind, body=b"", text=None):
         self.sent += 1
-        key = expand(self.chain_out, b"sim/1 message")
-        self.chain_out = expand(self.chain_out, b"sim/1 step")
-        header = u64(self.sent) + bytes(32)
+        share, key = self.keys.seal()
+        header = u64(self.sent) + share
         associated = self.cid + u8(self.sending) + header
         ciphertext = aes_gcm_seal(key, bytes(12), u64(self.accepted) + u8(kind) + body, associated)
         sealed = Sealed(self.sent, kind, u8(MESSAGE) + self.cid + header + ciphertext, text)
@@ -256,9 +367,9 @@ class Conversation:
             number, share = reader.number(8), reader.take(32)
             if number <= self.accepted:
                 return OLD
-            if number != self.accepted + 1 or any(share):
+            if number != self.accepted + 1:
                 return None
-            key = expand(self.chain_in, b"sim/1 message")
+            key, keep = self.keys.open(share)
             associated = self.cid + u8(1 - self.sending) + u64(number) + share
             reader = Reader(aes_gcm_open(key, bytes(12), reader.rest(), associated))
             acknowledged, kind = reader.number(8), reader.number(1)
@@ -268,7 +379,7 @@ class Conversation:
                 return None
         except ProtocolError:
             return None
-        self.chain_in = expand(self.chain_in, b"sim/1 step")
+        keep()
         self.accepted = number
         self.settled = max(self.settled, acknowledged)
         return Received(kind, text)
@@ -300,7 +411,7 @@ class Conversation:
         return len(waiting) < MOST_TEXTS and sum(len(t.data) for t in waiting) + len(text.data) <= MOST_TEXT_BYTES
 
     def drop_keys(self):
-        self.chain_in = self.chain_out = None
+        self.keys = None
 
 
 # All conversations of a session
@@ -322,6 +433,7 @@ class Text:
 # Events
 Message = namedtuple("Message", "sender text")
 Ended = namedtuple("Ended", "name how")
+NotConfirmed = namedtuple("NotConfirmed", "name")  # a confirmation of the digits does not hold any longer
 
 
 @dataclass
@@ -342,6 +454,8 @@ class _Contact:
         self.name = name
         self.tag = None  # of the session that conversation is with
         self.conversation = None
+        self.continuity = None  # CS, to prove that the next conversation follows
+        self.confirmed = False  # the user has compared the digits
         self.attempt = None  # Initiator
         self.attempt_tag = frames.NO_TAG
         self.attempt_since = 0
@@ -357,8 +471,9 @@ class _Contact:
 class Peers:
     """Feed it relayed, ticket, undeliverable, gone and tick; then send take_frames and look at take_events."""
 
-    def __init__(self, me, keys):
+    def __init__(self, me, keys, versions=VERSIONS):
         self.me = me
+        self.versions = list(versions)
         self.keys = keys
         self.contacts = {}
         self.outgoing = {}  # ref: _Outgoing
@@ -392,6 +507,10 @@ class Peers:
         contact.wanted, contact.failure = True, None
         self._open_or_flush(contact)
 
+    def renew(self, name):
+        """Begins another conversation beside the open one, which it replaces when it is good."""
+        self._begin(self._contact(name))
+
     def digits(self, name):
         """The digits, None while the conversation is being opened, or ValueError with the reason of the failure."""
         contact = self._contact(name)
@@ -402,8 +521,9 @@ class Peers:
         return None
 
     def disconnect(self, name):
-        """Whether there was something to end."""
+        """Whether there was something to end. The next conversation with this peer follows none."""
         contact = self._contact(name)
+        contact.continuity, contact.confirmed = None, False
         was = bool(contact.conversation or contact.attempt or contact.responders)
         if contact.conversation:
             self._send_sealed(contact, contact.conversation.seal(BYE))
@@ -514,20 +634,27 @@ class Peers:
             while contact.queue and contact.conversation.room_for(contact.queue[0]):
                 self._send_sealed(contact, contact.conversation.seal_text(contact.queue.pop(0)))
         elif (contact.queue or contact.wanted) and not contact.attempt and not contact.retry_at:
-            contact.attempt = Initiator(self.me, contact.name, self.keys.intro)
-            contact.attempt_tag = frames.NO_TAG
-            contact.attempt_since = time.monotonic()
-            self._relay(contact, contact.attempt, frames.NO_TAG, contact.attempt.want())
+            self._begin(contact)
+
+    def _begin(self, contact):
+        contact.attempt = Initiator(self.me, contact.name, self.keys.intro, self.versions, contact.continuity)
+        contact.attempt_tag = frames.NO_TAG
+        contact.attempt_since = time.monotonic()
+        self._relay(contact, contact.attempt, frames.NO_TAG, contact.attempt.want())
 
     def _opened(self, contact, conversation, tag):
         self._end(contact, "replaced")
         contact.conversation, contact.tag = conversation, tag
+        if contact.confirmed and not conversation.continued:
+            contact.confirmed = False
+            self.events.append(NotConfirmed(contact.name))
         contact.wanted, contact.retry_at, contact.failure = False, None, None
 
     def _fail_attempt(self, contact, reason):
         contact.attempt = contact.retry_at = None
         contact.wanted, contact.failure = False, reason
-        self._fail_queue(contact, reason)
+        if not contact.conversation:
+            self._fail_queue(contact, reason)
 
     def _fail_queue(self, contact, reason):
         for text in contact.queue:
@@ -564,9 +691,12 @@ class Peers:
         if contact.attempt:
             contact.attempt = None
             contact.retry_at = now + STEP_WAIT
-        if VERSION not in versions:
+        common = set(versions) & set(self.versions)
+        if not common:
             return self._decline(contact, frame.tag, cid, NO_COMMON_VERSION)
-        responder = Responder(self.me, contact.name, cid, versions, self.keys.nonce, self.keys.ticket)
+        responder = Responder(
+            self.me, contact.name, cid, versions, max(common), self.keys.nonce, self.keys.ticket, contact.continuity
+        )
         contact.responders[cid] = responder, frame.tag, now
         self._relay(contact, responder, frame.tag, responder.nonce)
 
@@ -602,6 +732,7 @@ class Peers:
                 conversation = responder.on_confirm(frame.message)
                 del contact.responders[cid]
                 self._opened(contact, conversation, tag)
+                contact.continuity = conversation.continuity
                 self._send_sealed(contact, conversation.seal(ACK))
                 self._open_or_flush(contact)
         except ProtocolError:
@@ -632,6 +763,8 @@ class Peers:
         received = conversation.receive(frame.message)
         if received is None:
             return None
+        if received is not OLD and conversation.accepted == 1 and conversation.sending == FROM_INITIATOR:
+            contact.continuity = conversation.continuity
         for sealed in conversation.take_settled():
             self.backoff.pop(conversation, None)
             if sealed.text:

@@ -10,8 +10,9 @@ import time
 
 import frames
 import login
+import peer
 import records
-from peer import Ended, Peers
+from peer import Ended, NotConfirmed, Peers
 from simproto import ProtocolError, fold_name, prepare_password
 
 OK, FAILED, USAGE, LOGIN_REFUSED, NOT_REACHED, NO_PROOF, REPLACED, UNKNOWN = range(8)
@@ -60,10 +61,10 @@ class Input:
 
 
 class Client:
-    def __init__(self, session, name):
+    def __init__(self, session, name, versions):
         self.session = session
         self.name = name
-        self.peers = Peers(name, session.keys)
+        self.peers = Peers(name, session.keys, versions)
         self.input = Input(0)
         self.code = OK
         self.pending = []  # (name, Text), in the order in which their results are shown
@@ -122,8 +123,11 @@ class Client:
         for event in self.peers.take_events():
             if isinstance(event, Ended):
                 show("* %s %s" % event)
+            elif isinstance(event, NotConfirmed):
+                show("* %s: a new conversation, no longer confirmed" % event)
             else:
-                show("< %s: %s" % event)
+                mark = " ✓" if self.peers.contacts[event.sender].confirmed else ""
+                show("< %s%s: %s" % (event.sender, mark, event.text))
                 self.unread += 1
         while self.pending and self.pending[0][1].outcome:
             name, text = self.pending.pop(0)
@@ -225,14 +229,18 @@ class Client:
             show("= received %d: timeout" % got)
             self.fail()
 
-    def verify(self, word="", *_):
+    def verify(self, word="", answer="", *_):
+        if answer not in ("", "yes", "no"):
+            raise ValueError("usage: verify <user> [yes|no]")
         name = self.other(word)
         self.peers.want(name)
         if not (yield from self.until(lambda: self.peers.digits(name))):
             raise ValueError("verify: no answer")
         digits = self.peers.digits(name)
+        contact = self.peers.contacts[name]
+        contact.confirmed = answer == "yes" or contact.confirmed and answer != "no"
         groups = " ".join(digits[i : i + 3] for i in range(0, 12, 3))
-        show("= verify %s: %s (not confirmed)" % (name, groups))
+        show("= verify %s: %s (%s)" % (name, groups, "confirmed" if contact.confirmed else "not confirmed"))
 
     def disconnect(self, *words):
         names = [self.other(word) for word in words[-1:]]
@@ -248,7 +256,7 @@ class Client:
         raise records.CutOff("the server does not answer a log-out")
 
 
-def run(address, name, password):
+def run(address, name, password, versions):
     try:
         session = records.log_in(address, name, password)
     except login.LoginRefused as error:
@@ -260,7 +268,7 @@ def run(address, name, password):
     except (login.NotReached, records.CutOff, ProtocolError) as error:
         complain("server not reached: %s" % error)
         return NOT_REACHED
-    client = Client(session, name)
+    client = Client(session, name, versions)
     try:
         client.run()
     except SessionOver as end:
@@ -289,11 +297,13 @@ def main():
     parser.add_argument("--server", required=True, metavar="ADDRESS", help="sim://KEY@HOST:PORT")
     parser.add_argument("--user", required=True, metavar="NAME")
     parser.add_argument("--password-file", required=True, metavar="FILE", help="its first line is the password")
+    parser.add_argument("--version-1", action="store_true", help="speak only version 1 of conversations")
     arguments = parser.parse_args()
     try:
         with open(arguments.password_file, encoding="utf-8") as file:
             password = prepare_password(file.readline().rstrip("\r\n"))
-        return run(arguments.server, fold_name(arguments.user), password)
+        versions = [1] if arguments.version_1 else peer.VERSIONS
+        return run(arguments.server, fold_name(arguments.user), password, versions)
     except (ValueError, OSError) as error:
         complain(str(error))
         return USAGE

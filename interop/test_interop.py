@@ -1,5 +1,6 @@
 """The real server and the real client against this one. Run it with `python3 -m unittest -v`; see README.md."""
 
+import copy
 import os
 import queue
 import re
@@ -11,6 +12,7 @@ import tempfile
 import threading
 import time
 import unittest
+import unittest.mock
 
 import frames
 import login
@@ -69,7 +71,7 @@ class Program:
             except queue.Empty:
                 line = None
             if line is None:
-                raise AssertionError("%r did not come, but %r" % (pattern, [s[:200] for s in self.seen]))
+                raise AssertionError("%r did not come, but %r" % (pattern, [s[:200] for s in self.seen[-50:]]))
             self.seen.append(line)
             match = re.fullmatch(pattern, line)
             if match:
@@ -139,9 +141,9 @@ class Bender:
 class Talker:
     """A session and its conversations without a command line, to do what a good client doesn't."""
 
-    def __init__(self, address, name, **options):
+    def __init__(self, address, name, versions=peer.VERSIONS, **options):
         self.session = records.log_in(address, name, prepare_password(password_of(name)), **options)
-        self.peers = peer.Peers(name, self.session.keys)
+        self.peers = peer.Peers(name, self.session.keys, versions)
         self.got = []  # frames, and events of conversations
 
     def work(self, seconds):
@@ -188,10 +190,31 @@ class Talker:
         contact = self.peers.contacts[name]
         return contact.conversation, contact.tag
 
-    def relay(self, to, tag, message):
-        """Sends a peer message of the test's own; what the receiver answers within a while."""
-        self.session.send([frames.relay(0xFFFFFFFF, to, tag, message)])
-        return [frame.message for frame in self.quiet(1) if isinstance(frame, frames.Relayed)]
+    def renew(self, name):
+        """Another conversation in the place of the open one."""
+        contact = self.peers.contacts[name]
+        before = contact.conversation
+        self.peers.renew(name)
+        self.until(lambda: contact.conversation is not before and contact.conversation.accepted)
+        return contact.conversation
+
+    def relay(self, to, tag, message, answers=0):
+        """Sends a peer message of the test's own; what the receiver answers, at least so many messages.
+
+        It is followed by a Message with an unknown cid. The receiver's Decline of that says that there is no other answer.
+        """
+        cid = os.urandom(16)
+        decline = u8(peer.DECLINE) + cid + u8(peer.NO_CONVERSATION)
+        fence = u8(peer.MESSAGE) + cid + bytes(65)
+        before = len(self.got)
+        self.session.send([frames.relay(0xFFFFFFFF, to, at, m) for at, m in ((tag, message), (tag, fence))])
+
+        def got():
+            return [frame.message for frame in self.got[before:] if isinstance(frame, frames.Relayed)]
+
+        self.until(lambda: decline in got() and len(got()) > answers)
+        self.quiet(0.1)
+        return [m for m in got() if m != decline]
 
 
 class Interop(unittest.TestCase):
@@ -220,10 +243,10 @@ class Interop(unittest.TestCase):
     def password_file(cls, name):
         return os.path.join(cls.folder.name, name + ".password")
 
-    def start(self, *command, user, address=None, password_file=None):
+    def start(self, *command, user, address=None, password_file=None, flags=()):
         program = Program(
             *command, "--server", address or self.address, "--user", user,
-            "--password-file", password_file or self.password_file(user),
+            "--password-file", password_file or self.password_file(user), *flags,
         )
         self.addCleanup(program.kill)
         return program
@@ -237,6 +260,11 @@ class Interop(unittest.TestCase):
         client = self.start(self.sim, "client", "--no-color", user=user, **options)
         client.expect("= logged in as " + user)
         return client
+
+    def stop(self, *programs):
+        """Ends them now: a session that is replaced soon after another holds the newer one up (§4.5)."""
+        for program in programs:
+            program.kill()
 
     def talker(self, user, **options):
         talker = Talker(self.address, user, **options)
@@ -401,11 +429,32 @@ class Interop(unittest.TestCase):
         alice.expect("= nobody: failed: offline")
         self.assertEqual(alice.end(), 1)
 
+    def python_1(self, user):
+        return self.python(user, flags=["--version-1"])
+
+    def test_version_1(self):
+        """The real client falls back, in both roles."""
+        bob = self.real("bob")
+        for who in ("alice", "carol"):
+            one = self.python_1(who)
+            if who == "alice":
+                one.say("send bob hello, bob")
+                bob.expect("< alice: hello, bob")
+            for i in range(5):
+                bob.say("send %s %d" % (who, i))
+                one.expect("< bob: %d" % i)
+                one.say("send bob %d" % i)
+                bob.expect("< %s: %d" % (who, i))
+                one.expect("= bob: delivered")
+            self.assertEqual(one.end(), 0)
+
     def test_digits(self):
-        """Each of the two opens the conversation once."""
+        """Each of the two opens the conversation once, in each version."""
         pattern = r"= verify (?:alice|bob): (\d{3}(?: \d{3}){3}) \(not confirmed\)"
-        for opener, other in ((self.python, self.real), (self.real, self.python)):
-            with self.subTest(initiator=opener.__name__):
+        for opener, other in (
+            (self.python, self.real), (self.real, self.python), (self.python_1, self.real), (self.real, self.python_1),
+        ):
+            with self.subTest(initiator=opener.__name__, responder=other.__name__):
                 bob = other("bob")
                 alice = opener("alice")
                 alice.say("send bob hello")
@@ -413,6 +462,7 @@ class Interop(unittest.TestCase):
                 alice.say("verify bob")
                 bob.say("verify alice")
                 self.assertEqual(alice.expect(pattern)[1], bob.expect(pattern)[1])
+                self.stop(alice, bob)
 
     def test_verify_opens(self):
         self.real("bob")
@@ -432,6 +482,7 @@ class Interop(unittest.TestCase):
                 bob.say("send alice a new conversation")
                 alice.expect("< bob: a new conversation")
                 bob.expect("= alice: delivered")
+                self.stop(alice, bob)
 
     def test_logout_is_told(self):
         for ender, other in ((self.python, self.real), (self.real, self.python)):
@@ -441,6 +492,7 @@ class Interop(unittest.TestCase):
                 alice.say("send bob hello", "logout")
                 alice.expect("= logged out alice")
                 bob.expect(r"\* alice logged out")
+                self.stop(alice, bob)
 
     def test_sizes(self):
         """Texts at the edges of the paddings, to 8 KiB, both ways."""
@@ -465,9 +517,10 @@ class Interop(unittest.TestCase):
             alice.expect("< bob: text %d" % i)
             bob.expect("< alice: text %d" % i)
         for client in (alice, bob):
-            self.assertEqual(client.end(), 0)
+            code = client.end()
             client.reader.join(WAIT)
             lines = client.seen + list(client.lines.queue)
+            self.assertEqual(code, 0, lines)
             self.assertEqual(sum(": delivered" in (line or "") for line in lines), 40)
 
     def test_large_texts_in_a_row(self):
@@ -520,20 +573,26 @@ class Interop(unittest.TestCase):
         alice = self.talker("alice")
         cid = os.urandom(16)
         want = u8(peer.WANT) + cid + version_list([9])
-        self.assertEqual(alice.relay("bob", frames.NO_TAG, want), [u8(peer.DECLINE) + cid + u8(peer.NO_COMMON_VERSION)])
+        answer = u8(peer.DECLINE) + cid + u8(peer.NO_COMMON_VERSION)
+        self.assertEqual(alice.relay("bob", frames.NO_TAG, want, 1), [answer])
 
     def test_want_again_with_the_same_cid(self):
         self.real("bob")
         alice = self.talker("alice")
         want = u8(peer.WANT) + os.urandom(16) + version_list([1, 9])
-        (nonce,) = alice.relay("bob", frames.NO_TAG, want)
+        (nonce,) = alice.relay("bob", frames.NO_TAG, want, 1)
         self.assertEqual((nonce[0], len(nonce)), (peer.NONCE, 162))
         time.sleep(peer.WANT_EVERY)
         self.assertEqual(alice.relay("bob", frames.NO_TAG, want), [])
 
     def test_messages_out_of_order(self):
         bob = self.real("bob")
-        alice = self.talker("alice")
+        for who, versions in (("alice", [1, 2]), ("carol", [1])):
+            with self.subTest(versions=versions):
+                self.messages_out_of_order(bob, who, versions)
+
+    def messages_out_of_order(self, bob, who, versions):
+        alice = self.talker(who, versions=versions)
         conversation, tag = alice.conversation("bob")
         self.assertEqual(alice.send("bob", "one"), "delivered")
         alice.quiet(0.5)
@@ -544,19 +603,24 @@ class Interop(unittest.TestCase):
         self.assertEqual(alice.relay("bob", tag, bent), [], "one that does not open")
         self.assertEqual(alice.relay("bob", tag, shared), [], "a share")
         for message in (two, three, two):  # the last one an earlier number
-            answers = alice.relay("bob", tag, message)
+            answers = alice.relay("bob", tag, message, 1)
             self.assertEqual([(m[0], len(m)) for m in answers], [(peer.MESSAGE, 82)])
-        bob.expect("< alice: two")
-        bob.expect("< alice: three")
+        bob.expect("< %s: two" % who)
+        bob.expect("< %s: three" % who)
         self.assertEqual(conversation.settled, conversation.sent)
 
     def test_malformed_messages(self):
-        """They open, are dropped, and their number stays free."""
+        """They open, are dropped, and their number stays free. In version 2 each is a turn, which comes to nothing too."""
         bob = self.real("bob")
-        alice = self.talker("alice")
+        for who, versions in (("alice", [1, 2]), ("carol", [1])):
+            with self.subTest(versions=versions):
+                self.malformed_messages(bob, who, versions)
+
+    def malformed_messages(self, bob, who, versions):
+        alice = self.talker(who, versions=versions)
         conversation, tag = alice.conversation("bob")
-        alice.quiet(0.5)
-        accepted, sent, chain = conversation.accepted, conversation.sent, conversation.chain_out
+        alice.until(lambda: conversation.accepted)
+        accepted, sent, keys = conversation.accepted, conversation.sent, conversation.keys
         for what, acknowledged, kind, body in (
             ("acknowledged too much", 1000, peer.ACK, b""),
             ("an empty text", accepted, peer.TEXT, bytes(2 + 256)),
@@ -567,22 +631,22 @@ class Interop(unittest.TestCase):
             ("an unknown kind", accepted, 9, b""),
             ("a second open", accepted, peer.OPEN, b""),
         ):
-            conversation.accepted, conversation.chain_out, conversation.sent = acknowledged, chain, sent
+            conversation.accepted, conversation.keys, conversation.sent = acknowledged, copy.copy(keys), sent
             self.assertEqual(alice.relay("bob", tag, conversation.seal(kind, body).data), [], what)
-        conversation.accepted, conversation.chain_out, conversation.sent = accepted, chain, sent
+        conversation.accepted, conversation.keys, conversation.sent = accepted, keys, sent
         good = conversation.seal_text(peer.Text("good")).data
-        self.assertEqual(len(alice.relay("bob", tag, good)), 1)
-        bob.expect("< alice: good")
+        self.assertEqual(len(alice.relay("bob", tag, good, 1)), 1)
+        bob.expect("< %s: good" % who)
 
     def test_unknown_cid(self):
         self.real("bob")
         alice = self.talker("alice")
-        _, tag = alice.conversation("bob")
-        alice.quiet(0.5)
+        conversation, tag = alice.conversation("bob")
+        alice.until(lambda: conversation.accepted)
         cid = os.urandom(16)
         message = u8(peer.MESSAGE) + cid + u64(1) + bytes(32 + 9 + 16)
         answer = [u8(peer.DECLINE) + cid + u8(peer.NO_CONVERSATION)]
-        self.assertEqual(alice.relay("bob", tag, message), answer)
+        self.assertEqual(alice.relay("bob", tag, message, 1), answer)
         for kind in (peer.NONCE, peer.OFFER, peer.ACCEPT, peer.CONFIRM, peer.DECLINE):
             self.assertEqual(alice.relay("bob", tag, u8(kind) + cid + u8(1)), [])
 
@@ -612,7 +676,7 @@ class Interop(unittest.TestCase):
         self.assertEqual(alice.relay("bob", tag, early), [], "a Message of an attempt")
         in_ticket = offer[:60] + bytes([offer[60] ^ 1]) + offer[61:]
         self.assertEqual(alice.relay("bob", tag, in_ticket), [])
-        (accept,) = alice.relay("bob", tag, offer)
+        (accept,) = alice.relay("bob", tag, offer, 1)
         self.assertEqual(alice.relay("bob", tag, offer), [], "an Offer out of turn")
         confirm, _ = attempt.on_accept(accept)
         self.assertEqual(alice.relay("bob", tag, early), [], "a Message before Confirm")
@@ -622,7 +686,7 @@ class Interop(unittest.TestCase):
             bent = bytearray(confirm)
             bent[at] ^= 1
             self.assertEqual(alice.relay("bob", tag, bytes(bent)), [])
-        answers = alice.relay("bob", tag, confirm)
+        answers = alice.relay("bob", tag, confirm, 1)
         self.assertEqual([(m[0], len(m)) for m in answers], [(peer.MESSAGE, 82)])
 
         time.sleep(peer.WANT_EVERY)
@@ -644,6 +708,191 @@ class Interop(unittest.TestCase):
         bob.expect("= alice: failed: .*")
 
 
+    # The ratchet
+
+    def test_ratchet(self):
+        """Many turns, and messages that cross, when each of the two has opened the conversation."""
+        bob = self.real("bob")
+        for who in ("alice", "carol"):
+            with self.subTest(initiator="python" if who == "alice" else "real"):
+                talker = self.talker(who)
+                if who == "alice":
+                    conversation, _ = talker.conversation("bob")
+                else:
+                    bob.say("send carol hello")
+                    talker.next(peer.Message)
+                    bob.expect("= carol: delivered")
+                    conversation = talker.peers.contacts["bob"].conversation
+                for i in range(20):
+                    self.assertEqual(talker.send("bob", "text %d" % i), "delivered")
+                    bob.expect("< %s: text %d" % (who, i))
+                    bob.say("send %s back %d" % (who, i))
+                    self.assertEqual(talker.next(peer.Message).text, "back %d" % i)
+                    bob.expect("= %s: delivered" % who)
+                self.assertGreaterEqual(conversation.keys.turns, 40)
+
+                heard = []
+                for i in range(10):
+                    talker.got.clear()
+                    some = ["crossing %d %d" % (i, j) for j in range(5)]
+                    bob.say(*("send %s %s" % (who, one) for one in some))
+                    sent = [talker.peers.send_text("bob", one) for one in some]
+                    talker.until(lambda: all(one.outcome for one in sent) and sum(
+                        isinstance(one, peer.Message) for one in talker.got) == 5)
+                    self.assertEqual({one.outcome for one in sent}, {"delivered"})
+                    self.assertEqual([one.text for one in talker.got if isinstance(one, peer.Message)], some)
+                    heard += some
+                for one in heard:
+                    bob.expect("< %s: %s" % (who, one))
+                self.assertIs(talker.peers.contacts["bob"].conversation, conversation)
+                self.assertGreaterEqual(conversation.keys.turns, 60)
+
+    def test_turns_that_are_not_due(self):
+        """A second turn before the other side's, and a share of zeros, are dropped; what is right is taken after them."""
+        bob = self.real("bob")
+        alice = self.talker("alice")
+        conversation, tag = alice.conversation("bob")
+        alice.until(lambda: conversation.accepted)
+        ack = conversation.seal(peer.ACK).data  # alice's first turn; it asks for no answer, so bob does not turn
+        self.assertEqual(alice.relay("bob", tag, ack), [])
+        keys, sent = conversation.keys, conversation.sent
+        for what in ("another turn", "zeros"):
+            conversation.keys, conversation.sent = copy.copy(keys), sent
+            if what == "zeros":
+                conversation.keys.share = peer.NO_SHARE
+            else:
+                conversation.keys.answering = keys.their_share
+            self.assertEqual(alice.relay("bob", tag, conversation.seal_text(peer.Text(what)).data), [], what)
+        conversation.keys, conversation.sent = keys, sent
+        good = conversation.seal_text(peer.Text("good")).data
+        self.assertEqual(len(alice.relay("bob", tag, good, 1)), 1)
+        bob.expect("< alice: good")
+
+    # Continuity
+
+    CONFIRMED = r"= verify alice: (\d{3}(?: \d{3}){3}) \(confirmed\)"
+    NO_LONGER = r"\* .*alice.*no longer confirmed.*"
+
+    def confirmed(self):
+        """Real bob and alice, who talk; bob has confirmed alice."""
+        bob = self.real("bob")
+        alice = self.talker("alice")
+        self.assertEqual(alice.send("bob", "hello"), "delivered")
+        bob.expect("< alice: hello")
+        bob.say("verify alice", "verify alice yes")
+        bob.expect(r"= verify alice: [\d ]{15} \(not confirmed\)")
+        bob.expect(self.CONFIRMED)
+        self.digits_are_confirmed(bob, alice)
+        return bob, alice
+
+    def digits_are_confirmed(self, bob, alice):
+        bob.say("verify alice")
+        digits = bob.expect(self.CONFIRMED)[1]
+        self.assertEqual(digits.replace(" ", ""), alice.peers.digits("bob"))
+        self.assertEqual(alice.send("bob", "marked"), "delivered")
+        bob.expect("< alice ✓: marked")
+
+    def without(self, program, pattern):
+        self.assertFalse([line for line in program.seen if re.fullmatch(pattern, line)])
+
+    def test_continued_as_responder(self):
+        """The real client is the responder of three conversations, each of which follows the one before."""
+        bob, alice = self.confirmed()
+        for _ in range(2):
+            before = alice.peers.digits("bob")
+            time.sleep(peer.WANT_EVERY)
+            self.assertTrue(alice.renew("bob").continued)
+            self.assertNotEqual(alice.peers.digits("bob"), before)
+            self.digits_are_confirmed(bob, alice)
+        self.without(bob, self.NO_LONGER)
+
+    def test_continued_as_initiator(self):
+        """alice has lost the conversation, and says so with Decline(2): bob opens another one, which follows it."""
+        bob, alice = self.confirmed()
+        contact = alice.peers.contacts["bob"]
+        for _ in range(2):
+            contact.conversation = None
+            bob.say("send alice lost")
+            alice.next(frames.Relayed)
+            bob.expect("= alice: (unknown|failed).*")
+            bob.say("send alice found")
+            self.assertEqual(alice.next(peer.Message).text, "found")
+            bob.expect("= alice: delivered")
+            self.assertTrue(contact.conversation.continued)
+            self.digits_are_confirmed(bob, alice)
+        self.without(bob, self.NO_LONGER)
+
+    def not_continued(self, bob, alice, conversation):
+        self.assertFalse(conversation.continued)
+        self.assertEqual(alice.send("bob", "anew"), "delivered")
+        bob.expect(self.NO_LONGER)
+        bob.expect("< alice: anew")
+        bob.say("verify alice")
+        bob.expect(r"= verify alice: [\d ]{15} \(not confirmed\)")
+
+    def test_not_continued_as_responder(self):
+        """alice holds nothing of the conversation before."""
+        bob, alice = self.confirmed()
+        time.sleep(peer.WANT_EVERY)
+        alice.peers.contacts["bob"].continuity = None
+        self.not_continued(bob, alice, alice.renew("bob"))
+        time.sleep(peer.WANT_EVERY)
+        self.assertTrue(alice.renew("bob").continued, "the one after it")
+
+    def test_not_continued_as_initiator(self):
+        bob, alice = self.confirmed()
+        contact = alice.peers.contacts["bob"]
+        contact.conversation = contact.continuity = None
+        bob.say("send alice lost")
+        alice.next(frames.Relayed)
+        bob.expect("= alice: (unknown|failed).*")
+        bob.say("send alice found")
+        self.assertEqual(alice.next(peer.Message).text, "found")
+        self.not_continued(bob, alice, contact.conversation)
+
+    def test_not_continued_in_version_1(self):
+        bob, alice = self.confirmed()
+        time.sleep(peer.WANT_EVERY)
+        alice.peers.versions = [1]
+        self.not_continued(bob, alice, alice.renew("bob"))
+
+    def test_not_continued_after_disconnect(self):
+        """Of the one and of the other; and after it there is nothing that a mark could be of."""
+        for ends in ("real", "python"):
+            with self.subTest(ends=ends):
+                bob, alice = self.confirmed()
+                contact = alice.peers.contacts["bob"]
+                if ends == "real":
+                    bob.say("disconnect alice")
+                    alice.next(peer.Ended)
+                    self.assertTrue(contact.continuity)
+                else:
+                    alice.peers.disconnect("bob")
+                    alice.quiet(0.1)
+                    bob.expect(r"\* alice disconnected.*")
+                    self.assertIsNone(contact.continuity)
+                time.sleep(peer.WANT_EVERY)
+                conversation, _ = alice.conversation("bob")
+                self.assertFalse(conversation.continued)
+                self.assertEqual(alice.send("bob", "anew"), "delivered")
+                bob.expect("< alice: anew")
+                alice.session.close()
+                self.stop(bob)
+
+    def test_continued_that_can_not_be(self):
+        """The real client has no CS of alice, or gets a byte that is neither 0 nor 1: it does not confirm."""
+        for real, who, claim in (("bob", "alice", 1), ("dave", "carol", 2)):
+            bob = self.real(real)
+            with self.subTest(continued=claim), unittest.mock.patch.object(peer, "Responder", claiming(claim)):
+                talker = self.talker(who)
+                bob.say("send %s hello" % who)
+                talker.until(lambda: any(
+                    isinstance(one, frames.Relayed) and one.message[0] == peer.OFFER for one in talker.got))
+                tag = talker.got[-1].tag
+                self.assertEqual(talker.relay(real, tag, u8(peer.DECLINE) + bytes(16) + u8(peer.NOT_NOW)), [])
+                self.assertIsNone(talker.peers.contacts[real].conversation)
+
+
 class Blocks(unittest.TestCase):
     def test_mlkem(self):
         mlkem.self_check()
@@ -653,6 +902,15 @@ class Blocks(unittest.TestCase):
             parse_address("sim://" + "A" * 46 + "@localhost:1")
         with self.assertRaises(ValueError):
             parse_address("sim://short@localhost:1")
+
+
+def claiming(claim):
+    """A responder that says in Accept whether it continues, without regard to the mark."""
+
+    class Claiming(peer.Responder):
+        continued = property(lambda self: claim, lambda self, value: None)
+
+    return Claiming
 
 
 def private(path, flags):
