@@ -124,12 +124,10 @@ const (
 	classes
 )
 
-// namesEach is how many names of each class take turns: as many of one as of the other, and of one length.
+// namesEach is how many names of each class take turns: as many of one as of the other, of one length, and each the neighbour of another's.
 const namesEach = 64
 
-func timedName(class, i int) string {
-	return fmt.Sprintf("%s-%02d", [classes]string{"somebody", "nobody--"}[class], i)
-}
+func timedName(class, i int) string { return fmt.Sprintf("user-%03d", classes*i+class) }
 
 // timedWorld is a server that knows the names of the first class.
 func timedWorld(t *testing.T) *world {

@@ -461,16 +461,26 @@ func (s *Store) Names() ([]string, error) {
 	return names, nil
 }
 
+// nobody is decoded where there is no account and no neighbour either.
+var nobody [accountSize]byte
+
 // account copies one account out of a transaction.
 func (s *Store) account(tx *bolt.Tx, name string) (Account, bool, error) {
 	key := []byte(name)
 	// Seek instead of Get, which takes a bucket in an account's place for
 	// nothing there.
 	k, v := tx.Bucket(accountsBucket).Cursor().Seek(key)
-	if !bytes.Equal(k, key) {
+	found := bytes.Equal(k, key)
+	if !found && len(v) != accountSize {
+		v = nobody[:]
+	}
+	// A name without an account gets its neighbour's decoded, and nothing of
+	// it: to stop before would be some 50 ns faster, which adds up to who has
+	// an account.
+	a, ok := decodeAccount(v)
+	if !found {
 		return Account{}, false, nil
 	}
-	a, ok := decodeAccount(v)
 	if !ok {
 		return Account{}, false, damaged(s.path, fmt.Sprintf("the account %q is not whole", name), nil)
 	}
