@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"sim/internal/forget"
 	"sim/proto"
 	"sim/proto/record"
 )
@@ -41,8 +42,8 @@ func newConnection(socket net.Conn, s *proto.Session) *connection {
 		done:    make(chan struct{}),
 		wake:    make(chan struct{}, 1),
 	}
-	go c.read()
-	go c.write()
+	go forget.Do(c.read)
+	go forget.Do(c.write)
 	return c
 }
 

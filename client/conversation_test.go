@@ -420,3 +420,19 @@ func TestDisconnectWhenFull(t *testing.T) {
 		}
 	}
 }
+
+// A bye would come too soon where something before it was returned: the peer learns of the end all the same.
+func TestDisconnectBehindWhatWasReturned(t *testing.T) {
+	b, alice, bob := talking(t)
+	b.at("Message", 1, returnedFull)
+	id := alice.sends(bob, "never comes")
+	b.delivers()
+	alice.parts(bob)
+	b.delivers()
+	alice.hears(id, failed, "disconnected")
+	bob.notices(lostTouch(alice, "disconnected"))
+	bob.sees()
+	if bob.open(alice) {
+		t.Fatal("bob keeps the keys")
+	}
+}

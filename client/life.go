@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sim/internal/forget"
 	"sim/password"
 	"sim/proto"
 	"time"
@@ -89,7 +90,9 @@ func (r *runner) logIn(ctx context.Context, typed []byte) {
 	r.login = result
 	go func() {
 		defer clear(pw)
-		conn, err := connect(ctx, &r.cfg, name, pw)
+		var conn *connection
+		var err error
+		forget.Do(func() { conn, err = connect(ctx, &r.cfg, name, pw) })
 		select {
 		case result <- loginResult{conn, err}:
 		case <-ctx.Done(): // nobody waits any more

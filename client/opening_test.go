@@ -435,3 +435,41 @@ func TestOpeningWithAnotherSession(t *testing.T) {
 		alice.hears(id, delivered)
 	}
 }
+
+// A Want under a cid that is in use is refused: of an attempt of one's own, of theirs, of the open conversation.
+func TestWantUnderACIDInUse(t *testing.T) {
+	b := newBoard(t)
+	all := b.logsIn("zoe", "bob")
+	zoe, bob := all[0], all[1]
+	b.delivers()
+	b.at("Want", 1, swallowed)
+	zoe.sends(bob, "hello")
+	want := slices.Clone(zoe.peers[bob.self].opening.msg)
+	b.delivers()
+	says := func(when string) {
+		t.Helper()
+		b.now = b.now.Add(wantEvery)
+		zoe.handle(b.now, frameOf(proto.AppendRelayed(nil, proto.Relayed{From: bob.self, Tag: bob.line.tag, Message: want})))
+		zoe.works()
+		if len(zoe.up) > 0 {
+			t.Errorf("answered: %s", when)
+		}
+		zoe.up = nil
+	}
+	says("an attempt of zoe's")
+	b.passes(stepWait)
+	cid := zoe.cid(bob)
+	copy(want[1:], cid[:])
+	says("the open conversation")
+	zoe.parts(bob)
+	b.passes(wantEvery)
+
+	_, want, _ = e2e.Start(bob.self, zoe.self, e2e.Versions)
+	zoe.handle(b.now, frameOf(proto.AppendRelayed(nil, proto.Relayed{From: bob.self, Tag: bob.line.tag, Message: want})))
+	zoe.works()
+	if len(zoe.up) != 1 {
+		t.Error("a fresh one is not answered")
+	}
+	zoe.up = nil
+	says("an attempt of bob's")
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sim/internal/forget"
 	"sim/proto"
 	"time"
 )
@@ -60,11 +61,11 @@ func (r *runner) run(ctx context.Context) int {
 	defer cancel()
 	r.begin(ctx)
 	for !r.over {
-		r.work(ctx)
+		forget.Do(func() { r.work(ctx) })
 		if r.over {
 			break
 		}
-		r.await(ctx)
+		forget.Do(func() { r.await(ctx) })
 	}
 	r.drain(ctx)
 	r.restore(ctx)

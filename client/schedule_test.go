@@ -30,7 +30,7 @@ type sentText struct {
 
 // Whatever happens in whatever order: a send has one outcome, what was delivered was shown once and in order, and what failed never was.
 func TestSchedules(t *testing.T) {
-	for seed := range uint64(120) {
+	for seed := range uint64(90) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			cryptotest.SetGlobalRandom(t, seed)
 			newSchedule(t, seed, false, false).runs(250)
@@ -40,7 +40,7 @@ func TestSchedules(t *testing.T) {
 
 // Where nobody leaves, everything is delivered, however full the queues are and in whatever order things happen.
 func TestCalmSchedules(t *testing.T) {
-	for seed := range uint64(100) {
+	for seed := range uint64(75) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			cryptotest.SetGlobalRandom(t, seed)
 			s := newSchedule(t, seed, true, false)
@@ -54,7 +54,7 @@ func TestCalmSchedules(t *testing.T) {
 
 // A server that drops Relays in silence makes outcomes unknown, and no more than that.
 func TestSchedulesOfALiar(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			cryptotest.SetGlobalRandom(t, seed)
 			newSchedule(t, seed, false, true).runs(250)
