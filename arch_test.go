@@ -21,10 +21,10 @@ import (
 // The relay can't read messages, since no way leads from server to proto/e2e.
 var rooms = map[string][]string{
 	".": {"sim/server", "sim/client", "sim/store", "sim/password", "sim/proto", "sim/proto/srp",
-		"github.com/urfave/cli/v2", "golang.org/x/term"},
+		"github.com/urfave/cli/v2", "golang.org/x/term", "golang.org/x/sys/unix"},
 
-	"server": {"sim/proto", "sim/proto/puzzle", "sim/proto/ticket", "sim/store", "golang.org/x/sys/unix"},
-	"client": {"sim/proto", "sim/proto/puzzle", "sim/proto/e2e", "sim/proto/ticket", "sim/proto/record", "sim/password", "golang.org/x/term"},
+	"server": {"sim/proto", "sim/proto/puzzle", "sim/proto/ticket", "sim/store", "sim/internal/forget", "golang.org/x/sys/unix"},
+	"client": {"sim/proto", "sim/proto/puzzle", "sim/proto/e2e", "sim/proto/ticket", "sim/proto/record", "sim/password", "sim/internal/forget", "golang.org/x/term"},
 
 	"proto":        {"sim/proto/srp", "sim/proto/puzzle", "sim/proto/record", "sim/proto/box", "sim/proto/ticket"},
 	"proto/e2e":    {"sim/proto/box", "sim/proto/ticket"},
@@ -38,6 +38,7 @@ var rooms = map[string][]string{
 		"github.com/ccojocar/zxcvbn-go", "github.com/ccojocar/zxcvbn-go/scoring"},
 	"store": {"go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
 
+	"internal/forget":  {},
 	"internal/memwalk": {}, // of tests: nothing else imports it
 }
 

@@ -40,6 +40,7 @@ type codeError int
 func (e codeError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 func main() {
+	noCoreDumps()
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // nohup
 		signals = append(signals, syscall.SIGHUP)

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"sim/internal/forget"
 	"sim/proto"
 	"sim/store"
 )
@@ -190,7 +191,9 @@ func (s *Server) keep(ctx context.Context) {
 }
 
 func (s *Server) newEpoch() error {
-	e, err := proto.NewEpoch()
+	var e *proto.Epoch
+	var err error
+	forget.Do(func() { e, err = proto.NewEpoch() })
 	if err != nil {
 		return err
 	}
@@ -232,7 +235,7 @@ func (s *Server) take(c net.Conn) {
 		c.Close()
 		return
 	}
-	s.running.Go(taken.serve)
+	s.running.Go(func() { forget.Do(taken.serve) })
 }
 
 // reasonOf is an error for the log without the addresses that package net puts in.

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sim/internal/forget"
 	"sim/proto"
 )
 
@@ -83,7 +84,7 @@ func (s *session) serve(first *record) {
 	done := make(chan struct{})
 	c.server.running.Go(func() {
 		defer close(done)
-		s.write()
+		forget.Do(s.write)
 	})
 	s.within = idleTime
 	s.end(s.read(first))

@@ -1,0 +1,6 @@
+//go:build !linux && !darwin
+
+package main
+
+// noCoreDumps does nothing here.
+func noCoreDumps() {}
