@@ -214,9 +214,6 @@ func FuzzSlicing(f *testing.F) {
 	st := newStore(f, "alice", "bob")
 	whole := func() int { return 1 << 20 }
 	untouched := func(_ int, b []byte) []byte { return b }
-	if testing.Short() {
-		f.Skip()
-	}
 	f.Add([]byte{0}, uint16(0), byte(0), uint16(0))
 	f.Add([]byte{1, 0}, uint16(0), byte(0), uint16(0))
 	f.Add([]byte{255, 0, 3}, uint16(0), byte(0), uint16(0))
