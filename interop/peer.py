@@ -772,6 +772,7 @@ class Peers:
         if received.kind == TEXT:
             self.events.append(Message(contact.name, received.text))
         if received.kind == BYE:
+            contact.continuity, contact.confirmed = None, False
             self._end(contact, "disconnected")
             self.events.append(Ended(contact.name, "disconnected"))
             return None

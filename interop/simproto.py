@@ -275,10 +275,11 @@ SRP_N = int(
     16,
 )
 SRP_G = 2
+SRP_SIZE = 256  # of a group element
 
 
 def srp_pad(n):
-    return n.to_bytes(256, "big")
+    return n.to_bytes(SRP_SIZE, "big")
 
 
 SRP_K = int.from_bytes(sha256(srp_pad(SRP_N), srp_pad(SRP_G)), "big")
@@ -296,7 +297,7 @@ class SrpClient:
     def shared(self, b, x):
         """S, as 256 bytes, from B as bytes and x."""
         number = int.from_bytes(b, "big")
-        if len(b) != 256 or number in (0, 1, SRP_N - 1) or number >= SRP_N:
+        if len(b) != SRP_SIZE or number in (0, 1, SRP_N - 1) or number >= SRP_N:
             raise ProtocolError("B is out of range")
         u = int.from_bytes(sha256(self.a, b), "big")
         if u == 0:
