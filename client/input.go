@@ -36,8 +36,10 @@ func newInput(r io.Reader, askPassword func(string) ([]byte, error), s *screen) 
 			case a.secret && askPassword != nil:
 				t.line, t.err = askPassword(a.prompt)
 			default:
-				t.line, t.err = lines.next()
-				t.line = slices.Clone(t.line)
+				var line []byte
+				line, t.err = lines.next()
+				t.line = slices.Clone(line)
+				clear(line) // it may be a password, and the reader's buffer lives as long as the input
 			}
 			in.typed <- t
 		}
