@@ -218,6 +218,8 @@ class Talker:
 
 
 class Interop(unittest.TestCase):
+    """A server, and clients of it that end with the test."""
+
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
@@ -276,8 +278,8 @@ class Interop(unittest.TestCase):
         self.addCleanup(bender.close)
         return bender
 
-    # The session
 
+class Sessions(Interop):
     def test_log_in_and_out(self):
         alice = self.python("alice")
         alice.say("logout")
@@ -396,8 +398,8 @@ class Interop(unittest.TestCase):
                     alice.quiet(10)
                 self.assertEqual(alice.got, [frames.Close(frames.CLOSE_PROTOCOL_ERROR)])
 
-    # Conversations
 
+class Conversations(Interop):
     def test_python_to_real(self):
         bob = self.real("bob")
         alice = self.python("alice")
@@ -566,7 +568,9 @@ class Interop(unittest.TestCase):
         alice.kill()
         bob.expect(r"\* alice lost the connection")
 
-    # What the real client does with peer messages that are not as they should be
+
+class PeerMessages(Interop):
+    """What the real client does with those that are not as they should be."""
 
     def test_no_common_version(self):
         self.real("bob")
@@ -708,8 +712,7 @@ class Interop(unittest.TestCase):
         bob.expect("= alice: failed: .*")
 
 
-    # The ratchet
-
+class Version2(Interop):
     def test_ratchet(self):
         """Many turns, and messages that cross, when each of the two has opened the conversation."""
         bob = self.real("bob")
@@ -768,8 +771,8 @@ class Interop(unittest.TestCase):
         self.assertEqual(len(alice.relay("bob", tag, good, 1)), 1)
         bob.expect("< alice: good")
 
-    # Continuity
 
+class Continuity(Interop):
     CONFIRMED = r"= verify alice: (\d{3}(?: \d{3}){3}) \(confirmed\)"
     NO_LONGER = r"\* .*alice.*no longer confirmed.*"
 
@@ -795,8 +798,8 @@ class Interop(unittest.TestCase):
     def without(self, program, pattern):
         self.assertFalse([line for line in program.seen if re.fullmatch(pattern, line)])
 
-    def test_continued_as_responder(self):
-        """The real client is the responder of three conversations, each of which follows the one before."""
+    def test_as_responder(self):
+        """The real client is the responder of conversations, each of which follows the one before, until alice holds nothing of that."""
         bob, alice = self.confirmed()
         for _ in range(2):
             before = alice.peers.digits("bob")
@@ -805,9 +808,14 @@ class Interop(unittest.TestCase):
             self.assertNotEqual(alice.peers.digits("bob"), before)
             self.digits_are_confirmed(bob, alice)
         self.without(bob, self.NO_LONGER)
+        time.sleep(peer.WANT_EVERY)
+        alice.peers.contacts["bob"].continuity = None
+        self.not_continued(bob, alice, alice.renew("bob"))
+        time.sleep(peer.WANT_EVERY)
+        self.assertTrue(alice.renew("bob").continued, "the one after it")
 
-    def test_continued_as_initiator(self):
-        """alice has lost the conversation, and says so with Decline(2): bob opens another one, which follows it."""
+    def test_as_initiator(self):
+        """alice has lost the conversation, and says so with Decline(2): bob opens another one, which follows it, if she holds what it takes."""
         bob, alice = self.confirmed()
         contact = alice.peers.contacts["bob"]
         for _ in range(2):
@@ -821,6 +829,13 @@ class Interop(unittest.TestCase):
             self.assertTrue(contact.conversation.continued)
             self.digits_are_confirmed(bob, alice)
         self.without(bob, self.NO_LONGER)
+        contact.conversation = contact.continuity = None
+        bob.say("send alice lost")
+        alice.next(frames.Relayed)
+        bob.expect("= alice: (unknown|failed).*")
+        bob.say("send alice found")
+        self.assertEqual(alice.next(peer.Message).text, "found")
+        self.not_continued(bob, alice, contact.conversation)
 
     def not_continued(self, bob, alice, conversation):
         self.assertFalse(conversation.continued)
@@ -830,31 +845,17 @@ class Interop(unittest.TestCase):
         bob.say("verify alice")
         bob.expect(r"= verify alice: [\d ]{15} \(not confirmed\)")
 
-    def test_not_continued_as_responder(self):
-        """alice holds nothing of the conversation before."""
-        bob, alice = self.confirmed()
-        time.sleep(peer.WANT_EVERY)
-        alice.peers.contacts["bob"].continuity = None
-        self.not_continued(bob, alice, alice.renew("bob"))
-        time.sleep(peer.WANT_EVERY)
-        self.assertTrue(alice.renew("bob").continued, "the one after it")
-
-    def test_not_continued_as_initiator(self):
-        bob, alice = self.confirmed()
-        contact = alice.peers.contacts["bob"]
-        contact.conversation = contact.continuity = None
-        bob.say("send alice lost")
-        alice.next(frames.Relayed)
-        bob.expect("= alice: (unknown|failed).*")
-        bob.say("send alice found")
-        self.assertEqual(alice.next(peer.Message).text, "found")
-        self.not_continued(bob, alice, contact.conversation)
-
     def test_not_continued_in_version_1(self):
         bob, alice = self.confirmed()
         time.sleep(peer.WANT_EVERY)
         alice.peers.versions = [1]
+        contact = alice.peers.contacts["bob"]
+        before = contact.continuity
         self.not_continued(bob, alice, alice.renew("bob"))
+        self.assertIsNone(contact.continuity)
+        contact.continuity, alice.peers.versions = before, [1, 2]
+        time.sleep(peer.WANT_EVERY)
+        self.assertFalse(alice.renew("bob").continued, "bob dropped it too")
 
     def test_not_continued_after_disconnect(self):
         """Of the one and of the other; and after it there is nothing that a mark could be of."""
