@@ -880,6 +880,19 @@ class Continuity(Interop):
                 alice.session.close()
                 self.stop(bob)
 
+    def test_continued_after_a_lost_session(self):
+        """Gone leaves what is held."""
+        bob, alice = self.confirmed()
+        continuity = alice.peers.contacts["bob"].continuity
+        alice.session.close()
+        bob.expect(r"\* alice lost the connection")
+        alice = self.talker("alice")
+        alice.peers._contact("bob").continuity = continuity
+        time.sleep(peer.WANT_EVERY)
+        conversation, _ = alice.conversation("bob")
+        self.assertTrue(conversation.continued)
+        self.digits_are_confirmed(bob, alice)
+
     def test_continued_that_can_not_be(self):
         """The real client has no CS of alice, or gets a byte that is neither 0 nor 1: it does not confirm."""
         for real, who, claim in (("bob", "alice", 1), ("dave", "carol", 2)):
