@@ -25,7 +25,7 @@ import (
 // both alike; then Welch's t of the two means. |t| of 4.5 or more is a leak. As there, the slowest measurements are cropped, since
 // interruptions only add: at a few percentiles of both classes taken together, so that one bound holds for both. The largest |t| counts.
 //
-// SIM_TIMING_PAIRS sets the number of pairs: 10,000 is what docs/SECURITY.md rests on. A busy machine makes a test slow and blind, and
+// SIM_TIMING_PAIRS sets the number of pairs: 10,000 is what the promise is held to. A busy machine makes a test slow and blind, and
 // now and then unlucky: what is found has to be found again with fresh names and pairs.
 
 const (
