@@ -276,6 +276,7 @@ func (w *world) stage(t testing.TB, config *LoginConfig, until int) (b before) {
 	w.handshake(t, c, s, passwordOf("alice"), func(at int, body []byte) []byte {
 		if at == until {
 			b = before{cloneClient(c), cloneServer(s), body}
+			c.srp, s.srp = nil, nil // theirs now: an end that gives up clears it
 			return nil
 		}
 		return body
