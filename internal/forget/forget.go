@@ -5,5 +5,8 @@
 // that means.
 package forget
 
+// Clears says which build this is.
+const Clears = false
+
 // Do runs f.
 func Do(f func()) { f() }
