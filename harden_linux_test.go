@@ -3,11 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"syscall"
 	"testing"
 )
@@ -63,7 +63,11 @@ func TestNoCoreDumps(t *testing.T) {
 
 // limitsOf starts a process, waits until it says something, and reads its limits, and whom they belong to.
 func limitsOf(t *testing.T, cmd *exec.Cmd) (owner uint32, limits string, err error) {
-	cmd.Stdin = strings.NewReader("hello\n") // which cat says
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return 0, "", err
+	}
+	defer in.Close()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return 0, "", err
@@ -73,6 +77,9 @@ func limitsOf(t *testing.T, cmd *exec.Cmd) (owner uint32, limits string, err err
 	}
 	defer cmd.Wait()
 	defer cmd.Process.Kill()
+	if _, err := io.WriteString(in, "hello\n"); err != nil { // which cat says
+		return 0, "", err
+	}
 	if _, err := out.Read(make([]byte, 1)); err != nil {
 		return 0, "", err
 	}
