@@ -98,7 +98,6 @@ type world struct {
 	store  *store.Store
 	dial   func() net.Conn
 	stop   func() // ends Serve and waits for it; harmless a second time
-	clock  time.Time
 }
 
 // testConfig is a config of easy puzzles.
