@@ -35,7 +35,7 @@ type user struct {
 
 	slow    bool // what arrives is shown when the test says so (reads)
 	arrived []message
-	shown   []string // "alice: hello"
+	shown   []string // "alice: hello", or "alice ✓: hello"
 	sent    int
 	tells   map[uint64][]outcome
 	digits  map[uint64]verified
@@ -124,7 +124,11 @@ func (u *user) works() {
 // reads shows what has arrived, and so acknowledges it.
 func (u *user) reads() {
 	for _, m := range u.arrived {
-		u.shown = append(u.shown, m.from.String()+": "+m.text)
+		from := m.from.String()
+		if m.confirmed {
+			from += " ✓"
+		}
+		u.shown = append(u.shown, from+": "+m.text)
 		if !u.ended {
 			u.handedOut(u.b.now, m)
 		}
@@ -273,6 +277,14 @@ func (u *user) verifies(with *user) uint64 {
 	return uint64(u.sent)
 }
 
+// confirms is a verify command with yes, and returns why not.
+func (u *user) confirms(with *user) (why string) {
+	u.sent++
+	why = u.confirmDigits(uint64(u.sent), with.self)
+	u.works()
+	return why
+}
+
 // parts is a disconnect command.
 func (u *user) parts(from *user) {
 	u.disconnect(u.b.now, from.self)
@@ -338,6 +350,14 @@ func (u *user) notices(events ...event) {
 }
 
 func lostTouch(with *user, how string) event { return parted{with.self, how} }
+
+// talking returns the cid of the open conversation with a peer.
+func (s *session) talking(with proto.Name) (ticket.CID, bool) {
+	if p := s.peers[with]; p != nil && p.talk != nil {
+		return p.talk.conv.CID(), true
+	}
+	return ticket.CID{}, false
+}
 
 // open says whether a user has an open conversation with another.
 func (u *user) open(with *user) bool {

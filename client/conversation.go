@@ -5,7 +5,6 @@ import (
 
 	"sim/proto"
 	"sim/proto/e2e"
-	"sim/proto/ticket"
 )
 
 // A talk is an open conversation with what it takes to lose nothing in silence: each message is kept until the peer has acknowledged it, and
@@ -17,7 +16,8 @@ type talk struct {
 	owed      bool     // the peer is to hear what was accepted
 	retry     backoff
 
-	remembered bool // the peer was heard in it
+	remembered bool // the next conversation can continue it
+	shown      bool // its digits: this conversation's, and no other's under the same cid
 }
 
 // sealed is a message that may have to be sent again.
@@ -73,8 +73,6 @@ func (s *session) disconnect(now time.Time, from proto.Name) {
 	if p == nil {
 		return
 	}
-	s.cancelOpening(p)
-	s.cancelAnswering(p)
 	p.held = nil
 	s.farewell(now, p)
 	s.endTalk(now, p, "disconnected", false)
@@ -307,12 +305,4 @@ func (t *talk) deadline(due func(time.Time)) {
 			break
 		}
 	}
-}
-
-// Names of the peer whose conversation is open, for the completion and the tests.
-func (s *session) talking(with proto.Name) (ticket.CID, bool) {
-	if p := s.peers[with]; p != nil && p.talk != nil {
-		return p.talk.conv.CID(), true
-	}
-	return ticket.CID{}, false
 }

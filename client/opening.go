@@ -113,7 +113,7 @@ func (s *session) open(now time.Time, p *peer) {
 		s.failOpening(now, p, "no answer")
 		return
 	}
-	machine, want, err := e2e.Start(s.self, p.name, e2e.Latest)
+	machine, want, err := e2e.Start(s.self, p.name, s.versions)
 	if err != nil {
 		s.failOpening(now, p, err.Error())
 		return
@@ -175,7 +175,7 @@ func (s *session) want(now time.Time, p *peer, tag proto.Tag, msg []byte) {
 		return
 	}
 	p.answered = now
-	machine, nonce, err := e2e.Answer(s.self, p.name, msg, e2e.Latest, &s.keys.Nonce)
+	machine, nonce, err := e2e.Answer(s.self, p.name, msg, s.versions, &s.keys.Nonce)
 	switch err {
 	case nil:
 	case e2e.ErrNoVersion:

@@ -176,8 +176,8 @@ func (s *schedule) leavesAndReturns(u *user) {
 }
 
 func (s *schedule) bounded(u *user) {
-	if len(u.peers) > maxPeers {
-		s.fails("%d peers", len(u.peers))
+	if len(u.peers) > maxPeers || len(u.trusts) > maxPeers {
+		s.fails("%d peers, %d trusts", len(u.peers), len(u.trusts))
 	}
 	for _, p := range u.peers {
 		if len(p.waiting) > maxWaiting || len(p.verifying) > maxWaiting || len(p.limbo) > 4*windowTexts {

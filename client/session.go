@@ -13,10 +13,11 @@ import (
 // A session is what one logged-in user has: the conversations, and what is asked of the server. It is a pure machine that belongs to one
 // goroutine: frames and commands go in with the time, frames (take) and events (take too) come out, and deadline says when tick is due.
 type session struct {
-	self  proto.Name
-	keys  *ticket.Keys
-	peers map[proto.Name]*peer
+	self     proto.Name
+	keys     *ticket.Keys
+	versions []byte // of conversations that it speaks
 
+	peers  map[proto.Name]*peer
 	trusts map[proto.Name]*trust
 
 	ref   uint32 // of the last Relay
@@ -93,7 +94,7 @@ const (
 )
 
 func newSession(self proto.Name, keys *ticket.Keys) *session {
-	return &session{self: self, keys: keys, peers: make(map[proto.Name]*peer), trusts: make(map[proto.Name]*trust)}
+	return &session{self: self, keys: keys, versions: e2e.Latest, peers: make(map[proto.Name]*peer), trusts: make(map[proto.Name]*trust)}
 }
 
 // take returns the frames to send and the events to tell since the last call.
@@ -198,9 +199,16 @@ func (s *session) handle(now time.Time, f proto.Frame) bool {
 		}
 		s.tell(loggedOut{})
 	case proto.TypeNotice:
+		if _, ok := proto.ParseNotice(f.Body); !ok {
+			return false
+		}
 		s.tell(notice{})
 	case proto.TypeClose:
-		s.tell(closed{proto.Reason(f.Body[0])})
+		reason, ok := proto.ParseClose(f.Body)
+		if !ok {
+			return false
+		}
+		s.tell(closed{reason})
 	case proto.TypePasswordSalt, proto.TypeDone:
 		return false // out of turn: this client changes no password
 	}

@@ -105,16 +105,14 @@ func slowPages() (frames [][]byte) {
 // What a session has no use for, and does no harm.
 func TestUselessFramesAreDropped(t *testing.T) {
 	b, alice, bob := talking(t)
-	for _, f := range [][]byte{
+	alice.down = append(alice.down,
 		proto.AppendPresence(nil, []proto.Presence{{Name: bob.self, Online: true}}),
 		proto.AppendTicket(nil, proto.Ticket{Status: proto.TicketBusy}),
 		proto.AppendUndeliverable(nil, 4711, proto.Full),
 		proto.AppendUndeliverable(nil, 0, proto.Offline),
 		proto.AppendRelayed(nil, proto.Relayed{From: bob.self, Tag: bob.line.tag, Message: []byte("garbage")}),
 		proto.AppendRelayed(nil, proto.Relayed{From: mustName("carol"), Tag: bob.line.tag, Message: make([]byte, proto.MaxPeerMessage)}),
-	} {
-		alice.down = append(alice.down, f)
-	}
+	)
 	b.delivers()
 	if alice.broken {
 		t.Fatal("the connection was ended")

@@ -1,31 +1,37 @@
 package client
 
-import (
-	"sim/proto"
-	"sim/proto/ticket"
-)
+import "sim/proto"
 
 // A trust is what this user holds of the conversations with a peer, in memory, from one to the next: until either of the two disconnects,
 // or log-out. docs/PROTOCOL.md, section 7.1.
 type trust struct {
-	secret    *[32]byte  // the continuity secret of the last conversation in which both were heard; nil before the first
-	shown     ticket.CID // the conversation whose digits were shown last
-	confirmed bool       // the user has compared them, and every conversation since has continued that one
+	secret    *[32]byte // the continuity secret of the last conversation in which both were heard; nil before the first
+	confirmed bool      // the user has compared the digits of one, and every conversation since has continued that one
 }
 
-// trust returns what is held of a peer, made anew where there is nothing. There are at most maxPeers, and those without a slot go first.
+// trust returns what is held of a peer with a slot, made anew where there is nothing. There are at most maxPeers.
 func (s *session) trust(name proto.Name) *trust {
 	if t := s.trusts[name]; t != nil {
 		return t
 	}
-	for other := range s.trusts {
-		if len(s.trusts) >= maxPeers && s.peers[other] == nil {
-			s.forget(other)
-		}
+	if len(s.trusts) >= maxPeers {
+		s.forgetOne()
 	}
 	t := new(trust)
 	s.trusts[name] = t
 	return t
+}
+
+// forgetOne makes room: of peers without a slot, which are there if there are maxPeers of others, one that is confirmed goes last. So
+// strangers, however many, take nobody's confirmation away.
+func (s *session) forgetOne() {
+	var victim proto.Name
+	for name, t := range s.trusts {
+		if s.peers[name] == nil && (victim == proto.Name{} || !t.confirmed) {
+			victim = name
+		}
+	}
+	s.forget(victim)
 }
 
 // recall returns the continuity secret for the next conversation with a peer, or nil.
@@ -36,8 +42,12 @@ func (s *session) recall(name proto.Name) *[32]byte {
 	return nil
 }
 
-// forget ends the continuity with a peer, and a confirmation with it.
+// forget ends the continuity with a peer, and a confirmation with it. An attempt under way holds a copy of the secret.
 func (s *session) forget(name proto.Name) {
+	if p := s.peers[name]; p != nil {
+		s.cancelOpening(p)
+		s.cancelAnswering(p)
+	}
 	if t := s.trusts[name]; t != nil && t.secret != nil {
 		clear(t.secret[:])
 	}
@@ -52,12 +62,14 @@ func (s *session) doubt(p *peer) {
 	}
 }
 
-// remember makes the conversation the one that the next can continue: from the first message of the peer's on, when both have its keys.
+// remember makes the conversation the one that the next can continue: from the first message of the peer's on, or when the user says that
+// the peer has the same digits: then both have its keys.
 func (s *session) remember(p *peer) {
 	if p.talk.remembered {
 		return
 	}
 	p.talk.remembered = true
+	s.cancelAnswering(p) // it would continue an older one, which may have been with somebody else
 	t := s.trust(p.name)
 	if t.secret != nil {
 		clear(t.secret[:])
@@ -67,9 +79,8 @@ func (s *session) remember(p *peer) {
 
 // show tells the digits of the open conversation with a peer.
 func (s *session) show(id uint64, p *peer) {
-	t := s.trust(p.name)
-	t.shown = p.talk.conv.CID()
-	s.tell(verified{id: id, digits: p.talk.conv.Digits(), confirmed: t.confirmed})
+	p.talk.shown = true
+	s.tell(verified{id: id, digits: p.talk.conv.Digits(), confirmed: s.trust(p.name).confirmed})
 }
 
 // confirmDigits says that the user has compared the digits that were shown last and found the same. It returns why that can't be.
@@ -78,11 +89,11 @@ func (s *session) confirmDigits(id uint64, with proto.Name) (why string) {
 	if p == nil || p.talk == nil {
 		return "there is no conversation with " + with.String() + ": verify " + with.String() + " shows digits to compare"
 	}
-	t := s.trust(with)
-	if t.shown != p.talk.conv.CID() {
+	if !p.talk.shown {
 		return "the digits of this conversation were not shown yet: verify " + with.String() + ", and compare them first"
 	}
-	t.confirmed = true
+	s.remember(p)
+	s.trust(with).confirmed = true
 	s.show(id, p)
 	return ""
 }
