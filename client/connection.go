@@ -25,6 +25,7 @@ type connection struct {
 	queue   [][]byte
 	queued  int
 	closing bool
+	reason  proto.Reason  // of the Close, when closing
 	wake    chan struct{} // has room for one
 }
 
@@ -69,11 +70,21 @@ func (c *connection) readRecord() (proto.Frames, error) {
 		return proto.Frames{}, err
 	}
 	body, err := readBody(c.socket, record.MaxSize-record.HeaderSize)
+	if errors.Is(err, errLength) {
+		return proto.Frames{}, errBreach
+	}
 	if err != nil {
 		return proto.Frames{}, err
 	}
-	return c.session.Receive.Open(body)
+	frames, err := c.session.Receive.Open(body)
+	if err != nil {
+		return proto.Frames{}, errBreach
+	}
+	return frames, nil
 }
+
+// errBreach is returned when what came is no record of the server's.
+var errBreach = errors.New("no record of the server's")
 
 // readBody reads a length and a body of at most most bytes.
 func readBody(r io.Reader, most int) ([]byte, error) {
@@ -109,11 +120,16 @@ func (c *connection) send(frames [][]byte) bool {
 	return c.queued <= maxQueuedFrames
 }
 
-// finish lets the writer write what waits and a Close, and then end the connection. It does not wait for that: wait does.
-func (c *connection) finish() {
+// finish lets the writer write what waits and a Close, and then end the connection. It does not wait for that: wait does. The first reason
+// stays.
+func (c *connection) finish() { c.finishFor(proto.CloseDone) }
+
+func (c *connection) finishFor(reason proto.Reason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closing = true
+	if !c.closing {
+		c.closing, c.reason = true, reason
+	}
 	c.signal()
 }
 
@@ -142,7 +158,7 @@ func (c *connection) write() {
 	var out, batch []byte
 	for range c.wake {
 		c.mu.Lock()
-		queue, closing := c.queue, c.closing
+		queue, closing, reason := c.queue, c.closing, c.reason
 		c.queue, c.queued = nil, 0
 		c.mu.Unlock()
 
@@ -156,7 +172,7 @@ func (c *connection) write() {
 			out = c.session.Send.Seal(out, batch, time.Now())
 		}
 		if closing {
-			out = c.session.Send.SealLast(out, proto.AppendClose(nil, proto.CloseDone))
+			out = c.session.Send.SealLast(out, proto.AppendClose(nil, reason))
 		}
 		if len(out) == 0 {
 			continue

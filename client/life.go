@@ -178,6 +178,12 @@ func (r *runner) lost(why string) {
 	r.endSession("connection lost")
 }
 
+// breach is the end of a connection whose server did what no server does; it is told so.
+func (r *runner) breach() {
+	r.conn.finishFor(proto.CloseProtocol)
+	r.lost("the server broke the protocol")
+}
+
 // endSession forgets the session and its keys, and tells what became of what was under way.
 func (r *runner) endSession(why string) {
 	if r.session == nil {

@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -180,15 +181,47 @@ func TestServerBreaksOff(t *testing.T) {
 		"the protocol": func(g *guest) { g.send(proto.AppendPong(nil, make([]byte, 8))) },
 		"a record":     func(g *guest) { g.conn.Write(body(make([]byte, 528)...)) },
 		"a length":     func(g *guest) { g.conn.Write([]byte{0xff, 0xff}) },
+		"a Notice":     func(g *guest) { g.send(proto.AppendNotice(nil, 99)) },
 	} {
-		story(t, func(t *testing.T, s *fakeServer) {
-			alice := s.comes("alice")
-			does(s.guest("alice"))
-			alice.exits(ExitLost)
-			alice.complains("connection lost: ")
-			_ = name
+		t.Run(name, func(t *testing.T) {
+			story(t, func(t *testing.T, s *fakeServer) {
+				alice := s.comes("alice")
+				g := s.guest("alice")
+				does(g)
+				alice.exits(ExitLost)
+				alice.complains("connection lost: the server broke the protocol")
+				g.heard(t, proto.CloseProtocol)
+			})
 		})
 	}
+	story(t, func(t *testing.T, s *fakeServer) { // and what ends without a Close was cut off
+		alice := s.comes("alice")
+		s.guest("alice").conn.Close()
+		alice.exits(ExitLost)
+		alice.complains("connection lost: it was cut off")
+	})
+}
+
+// heard checks the Close that the client sent.
+func (g *guest) heard(t *testing.T, reason proto.Reason) {
+	t.Helper()
+	synctest.Wait()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !slices.Equal(g.closed, []proto.Reason{reason}) {
+		t.Errorf("the client closes with %v, want %v", g.closed, reason)
+	}
+}
+
+// Silence is no breach.
+func TestCloseOfASilentServer(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		alice := s.comes("alice")
+		s.meddles(func(*guest, proto.Frame) bool { return true })
+		g := s.guest("alice")
+		alice.exits(ExitLost)
+		g.heard(t, proto.CloseDone)
+	})
 }
 
 // Many people at one switchboard, all writing to each other at once.

@@ -259,10 +259,9 @@ func (r *runner) wakeup() (at time.Time) {
 // arrived takes one record from the server, or the end of the connection.
 func (r *runner) arrived(a arrival, ok bool) {
 	if !ok || a.err != nil {
-		var peer *proto.PeerError
 		switch {
-		case errors.As(a.err, &peer):
-			r.lost("the server broke the protocol")
+		case errors.Is(a.err, errBreach):
+			r.breach()
 		case errors.Is(a.err, os.ErrDeadlineExceeded):
 			r.lost("nothing came from the server for too long")
 		default:
@@ -274,7 +273,7 @@ func (r *runner) arrived(a arrival, ok bool) {
 	r.quiet = now
 	for f, more := a.frames.Next(); more; f, more = a.frames.Next() {
 		if !r.session.handle(now, f) {
-			r.lost("the server broke the protocol")
+			r.breach()
 			return
 		}
 	}

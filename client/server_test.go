@@ -177,7 +177,8 @@ type guest struct {
 	queue  []byte
 	frames []int // lengths of what is in the queue
 	over   bool
-	deaf   bool // nothing is written any more
+	deaf   bool           // nothing is written any more
+	closed []proto.Reason // of a Close from the client
 }
 
 func (g *guest) send(frame []byte) {
@@ -244,6 +245,9 @@ func (g *guest) reads() {
 		}
 		for f, ok := frames.Next(); ok; f, ok = frames.Next() {
 			if f.Type == proto.TypeClose {
+				g.mu.Lock()
+				g.closed = append(g.closed, proto.Reason(f.Body[0]))
+				g.mu.Unlock()
 				return
 			}
 			g.server.mu.Lock()
