@@ -247,7 +247,7 @@ func TestTerminal(t *testing.T) {
 	alice.types("\x03")
 	alice.seesPrompt("alice> ")
 	alice.types("\x03\x03")
-	alice.leaves(0)
+	alice.leaves(exitInterrupted)
 	sees(t, bob, `\* alice logged out`)
 	alice.neverShowed(people["alice"])
 }
@@ -321,7 +321,7 @@ func TestTerminalServerDies(t *testing.T) {
 	alice.types("send bob half a li")
 	server.signal("KILL")
 	alice.seesRow(".*lost.*")
-	alice.types("\x03\x03")
+	alice.types("\x15\x04")
 	alice.leaves(4)
 }
 

@@ -64,9 +64,11 @@ func Run(ctx context.Context, cfg Config) int {
 	if cfg.dial == nil {
 		cfg.dial = (&net.Dialer{Timeout: dialWait}).DialContext
 	}
+	ctx, interrupt := context.WithCancel(ctx)
+	defer interrupt()
 	var screen *screen
 	if cfg.Terminal != nil {
-		screen = newScreen(cfg.Terminal)
+		screen = newScreen(cfg.Terminal, interrupt)
 	}
 	ui := newUI(cfg.Out, cfg.Err, screen)
 	in := newInput(cfg.In, cfg.AskPassword, screen)

@@ -73,12 +73,39 @@ func TestNextUser(t *testing.T) {
 		p.prints("= logged out alice", "= logged in as bob", "= online (2): bob carol", "= carol: delivered")
 		p.complains("line 2: log in first")
 		carol.prints("< bob: it is me")
-		p.types("login alice", "logout carol", "logout")
+		p.types("login alice", "list", "logout carol", "logout") // "list" is a password, and no command
 		p.prints("= logged out bob")
-		p.complains("line 7: you are logged in as bob: log out first", "line 8: you are logged in as bob, and can log out nobody else")
+		p.complains("line 7: you are logged in as bob: log out first", "line 9: you are logged in as bob, and can log out nobody else")
 		p.types("login carol", "not carol's password", "list")
 		p.exits(ExitRefused)
 		p.complains("the user name or the password is wrong")
+	})
+}
+
+// A login that can't be takes its password line with it: whatever that is, it is no command.
+func TestLoginWhileLoggedIn(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		p := s.comes("alice")
+		p.types("login bob", "quit", "login bob", "send carol "+strings.Repeat("x", 2*maxLine), "login bob", "", "list")
+		p.prints("= online (1): alice")
+		p.complains("line 1: you are logged in as alice: log out first", "line 3: you are logged in as alice", "line 5: you are logged in as alice")
+		p.types("login bob")
+		p.leaves() // in place of the password
+		p.exits(ExitFailed)
+		p.complains("line 8: you are logged in as alice")
+		p.prints("= logged out alice")
+	})
+	story(t, func(t *testing.T, s *fakeServer) { // where passwords are asked for elsewhere, the next line is a command
+		p := s.starts(func(c *Config) {
+			c.User, c.AskPassword = "alice", func(string) ([]byte, error) { return []byte(passwordOf("alice")), nil }
+		})
+		p.types("login bob", "list")
+		p.prints("= logged in as alice", "= online (1): alice")
+		p.complains("log out first")
+		at := s.sits(nil)
+		at.meetsAt("bob")
+		at.presses("login carol"+enter, "list"+enter)
+		at.shows("log out first", "= online (2): alice bob")
 	})
 }
 
@@ -253,7 +280,7 @@ func TestServerStops(t *testing.T) {
 func TestCloseReasons(t *testing.T) {
 	for reason, why := range map[proto.Reason]string{
 		proto.CloseDone: "ended the session", proto.CloseIdle: "heard nothing", proto.CloseProtocol: "breach of the protocol",
-		proto.CloseStalled: "took nothing for too long", proto.CloseRemoved: "account was removed", 99: "breach of the protocol",
+		proto.CloseStalled: "took nothing for too long", proto.CloseRemoved: "account was removed", 99: "broke the protocol",
 	} {
 		story(t, func(t *testing.T, s *fakeServer) {
 			p := s.comes("alice")

@@ -23,6 +23,7 @@ const (
 	maxLineRunes = 4096 // of x/term's line editor
 	maxHistory   = 100
 	maxKnown     = 10_000 // names for completion
+	maxStrokes   = 1024   // reads of the terminal that nobody has asked for yet
 )
 
 // screen is a terminal with a line editor: golang.org/x/term's. read belongs to the input's goroutine, Write to the printer's.
@@ -36,9 +37,11 @@ type screen struct {
 	fresh bool            // guarded by mu: the next line begins without the history of a user before
 }
 
-func newScreen(t *Terminal) *screen {
+// newScreen takes a terminal. interrupt is called at the second Ctrl-C, whatever the client is doing.
+func newScreen(t *Terminal, interrupt func()) *screen {
 	s := &screen{hints: make(chan string, 1), names: make(map[string]bool)}
-	s.keys = &keys{terminal: t, screen: s}
+	s.keys = newKeys(t, s, interrupt)
+	go s.keys.listen()
 	s.term = term.NewTerminal(s.keys, promptOf(""))
 	s.term.AutoCompleteCallback = s.key
 	s.term.SetBracketedPasteMode(true)
@@ -190,16 +193,40 @@ func completesName(verbName string, n int) bool {
 	return false
 }
 
-// keys stands between the terminal and the line editor, for Ctrl-C: the first clears the line, a second soon after ends the input. And for
-// what is pasted: of that no byte is a key, and the line editor tells a pasted line break only where the whole line was pasted.
+// keys stands between the terminal and the line editor, for Ctrl-C: the first clears the line, a second soon after ends everything, at a time
+// when no line is asked for, too. And for what is pasted: of that no byte is a key, and the line editor tells a pasted line break only where
+// the whole line was pasted.
 type keys struct {
-	terminal *Terminal
-	screen   *screen
-	last     time.Time // of the last Ctrl-C
-	rest     []byte
-	pasting  bool
-	mark     int         // bytes of pasteStart or pasteEnd that have come
-	pasted   atomic.Bool // a line break
+	terminal  *Terminal
+	screen    *screen
+	interrupt func()
+
+	// owned by listen
+	last    time.Time // of the last Ctrl-C
+	now     stroke    // what comes of the bytes that are being looked at
+	pasting bool
+	mark    int // bytes of pasteStart or pasteEnd that have come
+
+	// owned by Read
+	rest   []byte
+	pasted atomic.Bool // a line break; read, too
+
+	mu      sync.Mutex
+	some    sync.Cond // of mu: strokes came, or were taken
+	strokes []stroke  // guarded by mu
+	err     error     // guarded by mu: the terminal's, behind the strokes
+}
+
+// stroke is what one read of the terminal gave.
+type stroke struct {
+	keys   []byte
+	pasted bool // a line break
+}
+
+func newKeys(t *Terminal, s *screen, interrupt func()) *keys {
+	k := &keys{terminal: t, screen: s, interrupt: interrupt}
+	k.some.L = &k.mu
+	return k
 }
 
 const (
@@ -213,37 +240,82 @@ const (
 
 func (k *keys) Write(b []byte) (int, error) { return k.terminal.Write(b) }
 
+// Read gives the line editor what was typed.
 func (k *keys) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, io.ErrShortBuffer // the line editor waits for the end of a key that has none
 	}
-	for len(k.rest) == 0 {
-		var raw [256]byte
+	if len(k.rest) == 0 {
+		next, err := k.take()
+		if err != nil {
+			return 0, err
+		}
+		k.rest = next.keys
+		if next.pasted {
+			k.pasted.Store(true)
+		}
+	}
+	n := copy(b, k.rest)
+	clear(k.rest[:n]) // it may be a password
+	k.rest = k.rest[n:]
+	return n, nil
+}
+
+// take waits for a stroke that has keys.
+func (k *keys) take() (stroke, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for len(k.strokes) == 0 && k.err == nil {
+		k.some.Wait()
+	}
+	if len(k.strokes) == 0 {
+		return stroke{}, k.err
+	}
+	next := k.strokes[0]
+	k.strokes = k.strokes[1:]
+	k.some.Broadcast()
+	return next, nil
+}
+
+// listen reads the terminal until it ends or the client is interrupted. What is typed ahead waits here, up to maxStrokes.
+func (k *keys) listen() {
+	var raw [256]byte
+	for {
 		n, err := k.terminal.Read(raw[:])
+		k.now = stroke{keys: make([]byte, 0, 2*len(raw))} // never grows: no stray copies of a password
 		for _, c := range raw[:n] {
 			if k.pastes(c) {
 				continue
 			}
 			if c != ctrlC {
-				k.rest = append(k.rest, c)
+				k.now.keys = append(k.now.keys, c)
 				k.last = time.Time{}
 				continue
 			}
 			now := time.Now()
 			if now.Sub(k.last) < ctrlCWait {
-				return 0, io.EOF
+				k.interrupt()
+				err = io.EOF
+				break
 			}
 			k.last = now
-			k.rest = append(k.rest, clearLine...)
+			k.now.keys = append(k.now.keys, clearLine...)
 			k.screen.hint("press Ctrl-C again to quit")
 		}
-		if err != nil && len(k.rest) == 0 {
-			return 0, err
+		clear(raw[:n])
+		k.mu.Lock()
+		for len(k.strokes) >= maxStrokes {
+			k.some.Wait()
+		}
+		if k.err = err; len(k.now.keys) > 0 {
+			k.strokes = append(k.strokes, k.now)
+		}
+		k.some.Broadcast()
+		k.mu.Unlock()
+		if err != nil {
+			return
 		}
 	}
-	n := copy(b, k.rest)
-	k.rest = append(k.rest[:0], k.rest[n:]...)
-	return n, nil
 }
 
 // pastes follows the marks around what is pasted, and takes the bytes between them. Those that would go to the terminal as they are it drops.
@@ -264,23 +336,23 @@ func (k *keys) pastes(c byte) bool {
 	}
 	if c == pasteEnd[k.mark] {
 		if k.mark++; k.mark == len(pasteEnd) {
-			k.rest = append(k.rest, pasteEnd...)
+			k.now.keys = append(k.now.keys, pasteEnd...)
 			k.pasting, k.mark = false, 0
 		}
 		return true
 	}
 	if k.mark > 0 { // it was no end
-		k.rest = append(k.rest, pasteEnd[1:k.mark]...)
+		k.now.keys = append(k.now.keys, pasteEnd[1:k.mark]...)
 		k.mark = 0
 		return k.pastes(c)
 	}
 	switch {
 	case c == '\r' || c == '\n':
-		k.pasted.Store(true)
+		k.now.pasted = true
 	case c < ' ' && c != '\t' || c == 0x7f:
 		return true
 	}
-	k.rest = append(k.rest, c)
+	k.now.keys = append(k.now.keys, c)
 	return true
 }
 

@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -195,8 +196,48 @@ func TestCtrlC(t *testing.T) {
 		p.runs()
 		time.Sleep(ctrlCWait - time.Millisecond)
 		p.presses("\x03")
-		p.exits(ExitOK)
-		p.shows("= logged out alice", "\x1b[?2004l")
+		p.exits(ExitInterrupted)
+		p.shows("\x1b[?2004l")
+	})
+}
+
+// Twice is at once: nothing that is under way is waited for, whether or not a line is asked for.
+func TestCtrlCTwiceWaitsForNothing(t *testing.T) {
+	for name, before := range map[string]string{
+		"a line is asked for": "recv 3" + enter, "quit waits": "quit" + enter, "logout waits": "logout" + enter, "the input has ended": "\x04", "typed ahead": "quit" + enter + "list" + enter + "x",
+	} {
+		t.Run(name, func(t *testing.T) {
+			story(t, func(t *testing.T, s *fakeServer) {
+				bob := s.comes("bob")
+				p := s.sits(nil)
+				p.meetsAt("alice")
+				bob.out.sticks()
+				p.presses("send bob hello"+enter, before)
+				p.runs()
+				began := time.Now()
+				p.presses("\x03", "\x03")
+				p.exits(ExitInterrupted)
+				if took := time.Since(began); took > interruptWait {
+					t.Errorf("it took %v", took)
+				}
+				p.shows("= bob: unknown: interrupted", "\x1b[?2004l")
+				bob.out.works()
+				bob.prints("< alice: hello", "* alice logged out")
+			})
+		})
+	}
+}
+
+// And while a log-in is under way, whose server says nothing.
+func TestCtrlCWhileLoggingIn(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		s.meets = func(c net.Conn) bool { io.Copy(io.Discard, c); return true }
+		p := s.sits(nil)
+		p.presses("alice"+enter, passwordOf("alice")+enter)
+		p.presses("\x03")
+		p.shows("* press Ctrl-C again to quit")
+		p.presses("\x03")
+		p.exits(ExitInterrupted)
 	})
 }
 
@@ -210,6 +251,15 @@ func TestCtrlD(t *testing.T) {
 		p.presses("\x7f\x04")
 		p.exits(ExitOK)
 		p.shows("= received 0: logged out", "= logged out alice")
+		bob := s.comes("bob")
+		p = s.sits(nil)
+		p.meetsAt("alice")
+		bob.out.sticks()
+		p.presses("send bob hello"+enter, "\x04")
+		p.runs() // what is under way is waited for
+		bob.out.works()
+		p.exits(ExitOK)
+		p.shows("= bob: delivered", "= logged out alice")
 		for _, at := range []string{"", "alice" + enter} {
 			p = s.sits(nil)
 			p.presses(at + "\x04")

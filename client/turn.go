@@ -15,6 +15,7 @@ const (
 	expectCommand expectation = iota
 	expectUser
 	expectPassword
+	expectNothing // the password of a login that can't be: thrown away
 )
 
 // next runs the command whose turn it is. True means that something was done.
@@ -85,6 +86,9 @@ func (r *runner) do(ctx context.Context, c command) {
 	case verbLogin:
 		if r.session != nil {
 			r.fail("you are logged in as " + r.name.String() + ": log out first")
+			if r.ordered() && r.cfg.AskPassword == nil {
+				r.expect = expectNothing // never a command
+			}
 			return
 		}
 		r.as(ctx, c.name, false)
@@ -196,6 +200,10 @@ func (r *runner) ask() {
 // typed takes a line, or the end of the input.
 func (r *runner) typed(ctx context.Context, t typed) {
 	r.asked = false
+	if ctx.Err() != nil {
+		r.interrupted()
+		return
+	}
 	expect := r.expect
 	r.expect = expectCommand
 	if t.err == nil || errors.Is(t.err, errLineTooLong) || errors.Is(t.err, errPasted) {
@@ -205,6 +213,8 @@ func (r *runner) typed(ctx context.Context, t typed) {
 		return
 	}
 	switch {
+	case expect == expectNothing:
+		clear(t.line)
 	case t.err != nil && expect == expectCommand:
 		r.heldErr = t.err
 	case t.err != nil && !r.ordered():
