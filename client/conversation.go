@@ -96,6 +96,10 @@ func (s *session) farewell(now time.Time, p *peer) {
 	p.farewell = &leg{tag: t.tag, ref: s.relay(p.name, t.tag, msg), msg: decline, deadline: now.Add(ackWait)}
 }
 
+// unheard says that the conversation continues an earlier one by the peer's word alone: no message of the peer's has opened. Texts wait for one.
+// Whoever lied can't read them now; but who steals the continuity secret later could (docs/formal, continuity_stolen).
+func (t *talk) unheard() bool { return t.conv.Continued() && !t.remembered }
+
 // flush seals what waits, as far as the window allows, and acknowledges. Nothing is sealed while something that was returned waits to be
 // repeated: it would come too soon.
 func (s *session) flush(now time.Time, p *peer) {
@@ -104,7 +108,7 @@ func (s *session) flush(now time.Time, p *peer) {
 		return
 	}
 	texts, bytes := t.window()
-	for len(p.waiting) > 0 {
+	for len(p.waiting) > 0 && !t.unheard() {
 		w := p.waiting[0]
 		if texts++; texts > windowTexts {
 			break
@@ -290,6 +294,11 @@ func (s *session) tickTalk(now time.Time, p *peer) {
 			e.id = 0
 		}
 	}
+	if t.unheard() && !now.Before(t.unsettled[0].sent.Add(ackWait)) {
+		s.endTalk(now, p, "no answer", false)
+		s.failWaiting(p, "no answer")
+		return
+	}
 	for len(p.waiting) > 0 && !now.Before(p.waiting[0].since.Add(ackWait)) {
 		s.settle(p.waiting[0].id, failed, "the other side takes no messages now")
 		p.waiting = p.waiting[1:]
@@ -299,6 +308,9 @@ func (s *session) tickTalk(now time.Time, p *peer) {
 // deadline gives every moment at which something is due to the callback.
 func (t *talk) deadline(due func(time.Time)) {
 	due(t.retry.at)
+	if t.unheard() {
+		due(t.unsettled[0].sent.Add(ackWait)) // of Confirm
+	}
 	for _, e := range t.unsettled {
 		if e.id != 0 {
 			due(e.sent.Add(ackWait))

@@ -175,11 +175,6 @@ func TestAttemptDiesHalfWay(t *testing.T) {
 				t.Fatalf("%s: the secret has changed", step)
 			}
 			b.passes(time.Minute)
-			if step == "Confirm" { // alice has a conversation, bob does not; her next text tells
-				alice.sends(bob, "nobody there")
-				b.passes(time.Minute)
-				alice.notices(lostTouch(bob, "disconnected"))
-			}
 			bob.shown, alice.shown = nil, nil
 			b.chat(alice, bob, " ✓")
 			if *alice.secret(bob) == was || *alice.secret(bob) != *bob.secret(alice) {
@@ -189,6 +184,33 @@ func TestAttemptDiesHalfWay(t *testing.T) {
 			bob.notices()
 		}
 	}
+}
+
+// A text waits until the other side was heard in a conversation that continues another: until then that is somebody's word. If nobody is
+// heard, the text never left.
+func TestTextsWaitInAContinuedConversation(t *testing.T) {
+	b, alice, bob := trusting(t)
+	alice.loses(bob)
+	b.passes(wantEvery)
+	texts := 0
+	b.relays = func(from *subscriber, r proto.Relay) fate {
+		if r.Message[0] == e2e.TypeMessage {
+			texts++
+			return swallowed
+		}
+		return relayed
+	}
+	id := alice.sends(bob, "for bob alone")
+	b.delivers()
+	if !alice.open(bob) || texts != 1 { // bob's acknowledgement
+		t.Fatalf("%d messages beside the opening's", texts)
+	}
+	b.passes(ackWait)
+	alice.hears(id, failed, "no answer")
+	if alice.open(bob) {
+		t.Error("the conversation goes on")
+	}
+	bob.sees()
 }
 
 // The initiator keeps its old secret until it hears the other side. If that side has taken the new one and was never heard, they have nothing
@@ -204,13 +226,17 @@ func TestResponderIsNotHeard(t *testing.T) {
 		}
 		return relayed
 	}
-	alice.sends(bob, "lost")
+	alice.sends(bob, "held back")
 	b.delivers() // all that bob hears is Confirm
+	bob.sees()
 	if !alice.open(bob) || *alice.secret(bob) != was || *bob.secret(alice) == was {
 		t.Fatal("who holds which secret?")
 	}
 	b.relays = nil
 	alice.loses(bob)
+	b.passes(wantEvery)
+	b.delivers()
+	bob.sees("alice: held back")
 	b.chat(alice, bob, "")
 	alice.notices(unconfirmed{bob.self})
 	bob.notices(unconfirmed{alice.self})
