@@ -172,7 +172,7 @@ func TestWantsAreHeld(t *testing.T) {
 	}
 	var cids []ticket.CID
 	want := func() {
-		m, msg, err := e2e.Start(alice.self, bob.self, e2e.Versions)
+		m, msg, err := e2e.Start(alice.self, bob.self, []byte{1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -464,7 +464,7 @@ func TestWantUnderACIDInUse(t *testing.T) {
 	zoe.parts(bob)
 	b.passes(wantEvery)
 
-	_, want, _ = e2e.Start(bob.self, zoe.self, e2e.Versions)
+	_, want, _ = e2e.Start(bob.self, zoe.self, []byte{1})
 	zoe.handle(b.now, frameOf(proto.AppendRelayed(nil, proto.Relayed{From: bob.self, Tag: bob.line.tag, Message: want})))
 	zoe.works()
 	if len(zoe.up) != 1 {

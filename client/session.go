@@ -94,7 +94,7 @@ const (
 )
 
 func newSession(self proto.Name, keys *ticket.Keys) *session {
-	return &session{self: self, keys: keys, versions: e2e.Latest, peers: make(map[proto.Name]*peer), trusts: make(map[proto.Name]*trust)}
+	return &session{self: self, keys: keys, versions: e2e.Versions, peers: make(map[proto.Name]*peer), trusts: make(map[proto.Name]*trust)}
 }
 
 // take returns the frames to send and the events to tell since the last call.

@@ -12,7 +12,7 @@ func BenchmarkOpening(b *testing.B) {
 		b.Run(version, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				playVersions(b, atEnd, Latest[:i+1], Latest[:i+1])
+				playVersions(b, atEnd, Versions[:i+1], Versions[:i+1])
 			}
 		})
 	}

@@ -57,11 +57,8 @@ const (
 	ratcheted = 2 // with the ratchet and with continuity
 )
 
-// Lists of versions.
-var (
-	Versions = []byte{plain}            // what a client speaks
-	Latest   = []byte{plain, ratcheted} // all that this package speaks
-)
+// Versions is the list of all that this package speaks, and a client offers.
+var Versions = []byte{plain, ratcheted}
 
 // speaks reports whether versions is a version list, of versions that this package speaks.
 func speaks(versions []byte) bool {

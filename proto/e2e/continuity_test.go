@@ -12,7 +12,7 @@ import (
 // follow is an opening in version 2 by two with these continuity secrets.
 func follow(t testing.TB, stage int, heldByA, heldByB *[32]byte) *opening {
 	t.Helper()
-	return playOn(t, stage, Latest, Latest, heldByA, heldByB)
+	return playOn(t, stage, Versions, Versions, heldByA, heldByB)
 }
 
 func TestContinued(t *testing.T) {
@@ -66,7 +66,7 @@ func TestNotContinued(t *testing.T) {
 // With a peer that speaks version 1 only, a secret changes nothing.
 func TestContinuityEndsInVersionOne(t *testing.T) {
 	cs := &[32]byte{1}
-	for _, versions := range [][2][]byte{{Latest, {1}}, {{1}, Latest}, {{1}, {1}}} {
+	for _, versions := range [][2][]byte{{Versions, {1}}, {{1}, Versions}, {{1}, {1}}} {
 		o := playOn(t, atEnd, versions[0], versions[1], cs, cs)
 		if len(o.offer) != 289 || len(o.accept) != 1313 || o.ca.Continued() || o.cb.Continued() || o.ca.Continuity() != nil || o.cb.Continuity() != nil {
 			t.Error("continuity in version 1")
@@ -259,9 +259,9 @@ func TestLyingServerInTheSecondConversation(t *testing.T) {
 	// Towards bob it is alice, with the mark that she has made for this cid, or without.
 	ofAlice := follow(t, atAccept, cs, nil)
 	for _, passed := range []bool{false, true} {
-		server := &Initiator{fresh: system, versions: Latest, step: awaitNonce, run: ofAlice.a.run}
-		server.h = server.run.Transcript(Latest)
-		b, nonce, err := Answer(bob, alice, ofAlice.want, Latest, &bobKeys.Nonce)
+		server := &Initiator{fresh: system, versions: Versions, step: awaitNonce, run: ofAlice.a.run}
+		server.h = server.run.Transcript(Versions)
+		b, nonce, err := Answer(bob, alice, ofAlice.want, Versions, &bobKeys.Nonce)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -41,7 +41,7 @@ type Initiator struct {
 }
 
 // Start begins an opening from self to peer and returns the Want. The versions are 1 to 8, non-zero and strictly
-// ascending. It returns ErrSelf, and ErrNoVersion for versions that make no list or are not all among Latest.
+// ascending. It returns ErrSelf, and ErrNoVersion for versions that make no list or are not all among Versions.
 func Start(self, peer ticket.Name, versions []byte) (*Initiator, []byte, error) {
 	return start(self, peer, versions, system)
 }

@@ -22,9 +22,9 @@ func FuzzOpening(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, script []byte, ratchets bool) {
-		versions := Versions
+		versions := []byte{plain}
 		if ratchets {
-			versions = Latest
+			versions = Versions
 		}
 		turn := byte(0)
 		untouched := true

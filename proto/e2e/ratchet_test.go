@@ -13,7 +13,7 @@ import (
 // ratchets is an open conversation of version 2.
 func ratchets(t testing.TB) (ca, cb *Conversation) {
 	t.Helper()
-	o := playVersions(t, atEnd, Latest, Latest)
+	o := playVersions(t, atEnd, Versions, Versions)
 	return o.ca, o.cb
 }
 
@@ -30,7 +30,7 @@ func hear(t testing.TB, c *Conversation, msg []byte, text string) {
 
 // Who turns when, told once by hand.
 func TestTurns(t *testing.T) {
-	o := playVersions(t, atEnd, Latest, Latest)
+	o := playVersions(t, atEnd, Versions, Versions)
 	ca, cb := o.ca, o.cb
 	if ca.ratchet.next != theirs || cb.ratchet.next != ours || !bytes.Equal(ca.ratchet.own.share(), cb.ratchet.share[:]) {
 		t.Error("the first turn is not bob's, to e_A")
