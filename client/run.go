@@ -177,6 +177,10 @@ func (r *runner) event(e event) {
 	case verified:
 		if p := r.find(e.id); p != nil {
 			p.done, p.result = true, verifyLine(p.name, e)
+			if e.digits != "" && !e.confirmed && !r.ordered() {
+				r.results()
+				r.ui.meaning(p.name)
+			}
 			if e.digits == "" {
 				r.codes[ExitFailed] = true
 			}

@@ -117,6 +117,21 @@ func TestTerminalWithAWrongPasswordFile(t *testing.T) {
 	})
 }
 
+// Digits come with a sentence that says what they mean, until they are confirmed.
+func TestWhatDigitsMean(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		s.comes("bob")
+		p := s.sits(nil)
+		p.meetsAt("alice")
+		p.presses("verify bob" + enter)
+		p.shows("(not confirmed)", "* compare the digits with bob by voice or face to face", "not even the server", "verify bob yes")
+		p.presses("verify bob yes" + enter)
+		if got := p.screen(); !strings.Contains(got, "(confirmed)") || strings.Contains(got, "compare") {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
 // What others send appears above the line that is being typed, and the line comes back.
 func TestIncomingAboveTheLine(t *testing.T) {
 	story(t, func(t *testing.T, s *fakeServer) {

@@ -129,6 +129,11 @@ func verifyLine(with proto.Name, v verified) string {
 	return fmt.Sprintf("= verify %s: %s (%s)", with, v.digits, confirmed)
 }
 
+// meaning says at a terminal what to do with digits. Scripts get the line alone.
+func (u *ui) meaning(with proto.Name) {
+	u.event("compare the digits with %s by voice or face to face: if both see the same, nobody sits in between, not even the server; then type: verify %s yes", with, with)
+}
+
 func listLine(names []proto.Name) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "= online (%d):", len(names))
