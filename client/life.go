@@ -173,7 +173,7 @@ func (r *runner) lost(why string) {
 		r.left() // it was on its way out
 		return
 	}
-	r.ui.fault("connection lost: " + why)
+	r.ui.fault("connection lost: " + why + r.rest())
 	r.codes[ExitLost] = true
 	r.endSession("connection lost")
 }
@@ -250,4 +250,12 @@ func (r *runner) interrupted() {
 		r.endSession("interrupted")
 	}
 	r.over = true
+}
+
+// rest is what becomes of the lines that were not read when a piped run ends early: nothing is lost in silence.
+func (r *runner) rest() string {
+	if r.ordered() && !r.ended {
+		return "; what follows in the input is not run"
+	}
+	return ""
 }

@@ -198,7 +198,7 @@ func TestServerBreaksOff(t *testing.T) {
 		alice := s.comes("alice")
 		s.guest("alice").conn.Close()
 		alice.exits(ExitLost)
-		alice.complains("connection lost: it was cut off")
+		alice.complains("connection lost: it was cut off; what follows in the input is not run")
 	})
 }
 
