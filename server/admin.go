@@ -2,19 +2,15 @@ package server
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"sim/proto"
@@ -22,29 +18,8 @@ import (
 )
 
 // The admin socket is how a command reaches the accounts of a database that a running server holds: a Unix socket, 0600, whose two ends
-// check each other's user. One exchange a connection, each message u16 length ‖ body:
-//
-//	request   u8 version ‖ u8 operation ‖ operands
-//	          0 hello   nothing
-//	          1 salt    name (32)
-//	          2 add     name (32) ‖ verifier (256)
-//	answer    u8 status ‖ results, or a sentence of UTF-8 when the status is not 0
-//	          salt      salt (32) ‖ u32 passes ‖ u32 KiB ‖ u8 lanes ‖ u8 taken
-const (
-	adminVersion = 1
-
-	adminHello = 0
-	adminSalt  = 1
-	adminAdd   = 2
-
-	adminDone     = 0
-	adminExists   = 1 // store.ErrExists
-	adminNotSaved = 2 // store.ErrNotSaved
-	adminRefused  = 3 // a request that makes no sense
-	adminFailed   = 4 // any other error
-
-	adminSaltAnswer = 1 + 32 + 4 + 4 + 1 + 1
-)
+// check each other's user. This file is the socket and who may use it, admin_wire.go what is said on it, admin_operations.go what is done,
+// and admin_client.go the command's end.
 
 // AdminPath returns the default path of a database's admin socket: its own path and ".sock", or, where that is too long for a socket,
 // a name made from it in the user's directory for such things.
@@ -203,172 +178,10 @@ func (a *admin) exchange(c *net.UnixConn) {
 	if err != nil {
 		return
 	}
-	answer := answerAdmin(a.accounts, request)
+	call := adminCall{accounts: a.accounts}
+	answer := call.answer(request)
 	clear(request)
-	writeAdmin(c, answer)
+	if writeAdmin(c, answer) == nil && call.stream != nil {
+		call.stream(c)
+	}
 }
-
-// answerAdmin answers a request's body.
-func answerAdmin(accounts Accounts, request []byte) []byte {
-	if len(request) < 2 || request[0] != adminVersion {
-		return adminSentence(adminRefused, "the running server is of another version than this command: use the same sim for both")
-	}
-	operation, operands := request[1], request[2:]
-	malformed := adminSentence(adminRefused, "the running server does not understand this command: use the same sim for both")
-	if operation == adminHello && len(operands) == 0 {
-		return []byte{adminDone}
-	}
-	if len(operands) < proto.NameSize {
-		return malformed
-	}
-	name, err := proto.ParseName(proto.Name(operands).String())
-	if err != nil || name != proto.Name(operands) {
-		return malformed
-	}
-	operands = operands[proto.NameSize:]
-	switch {
-	case operation == adminSalt && len(operands) == 0:
-		salt, params, taken, err := accounts.Salt(name)
-		if err != nil {
-			return adminError(err)
-		}
-		b := append([]byte{adminDone}, salt[:]...)
-		b = binary.BigEndian.AppendUint32(b, params.Time)
-		b = binary.BigEndian.AppendUint32(b, params.Memory)
-		b = append(b, params.Threads, 0)
-		if taken {
-			b[len(b)-1] = 1
-		}
-		return b
-	case operation == adminAdd && len(operands) == 256:
-		if err := accounts.Add(name, (*[256]byte)(operands)); err != nil {
-			return adminError(err)
-		}
-		return []byte{adminDone}
-	}
-	return malformed
-}
-
-func adminError(err error) []byte {
-	status := byte(adminFailed)
-	switch {
-	case errors.Is(err, store.ErrExists):
-		status = adminExists
-	case errors.Is(err, store.ErrNotSaved):
-		status = adminNotSaved
-	}
-	return adminSentence(status, err.Error())
-}
-
-func adminSentence(status byte, text string) []byte {
-	return append([]byte{status}, strings.ToValidUTF8(text[:min(len(text), maxAdminText)], "")...)
-}
-
-// readAdmin reads one message.
-func readAdmin(r io.Reader) ([]byte, error) {
-	var head [2]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, err
-	}
-	n := int(binary.BigEndian.Uint16(head[:]))
-	if n == 0 || n > maxAdminMessage {
-		return nil, fmt.Errorf("a message of %d bytes", n)
-	}
-	body := make([]byte, n)
-	_, err := io.ReadFull(r, body)
-	return body, err
-}
-
-// writeAdmin writes one message, and clears it: it may be a verifier.
-func writeAdmin(w io.Writer, body []byte) error {
-	message := append(binary.BigEndian.AppendUint16(nil, uint16(len(body))), body...)
-	defer clear(message)
-	_, err := w.Write(message)
-	return err
-}
-
-// socketAccounts are the accounts of a running server.
-type socketAccounts struct{ path string }
-
-// dialAccounts returns nil and no error when no server listens at the path.
-func dialAccounts(path string) (Accounts, error) {
-	if !adminSupported || len(path) > maxSocketPath { // no server can have made it
-		return nil, nil
-	}
-	a := &socketAccounts{path}
-	_, err := a.exchange(adminHello)
-	switch {
-	case err == nil:
-		return a, nil
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ENOTSOCK):
-		return nil, nil
-	}
-	return nil, err
-}
-
-// An adminFailure is what a running server answered.
-type adminFailure struct {
-	text string
-	kind error // store.ErrExists, store.ErrNotSaved or nil
-}
-
-func (f *adminFailure) Error() string { return f.text }
-func (f *adminFailure) Unwrap() error { return f.kind }
-
-// exchange sends a request and returns the results.
-func (a *socketAccounts) exchange(operation byte, operands ...[]byte) ([]byte, error) {
-	c, err := net.DialTimeout("unix", a.path, adminDialTime)
-	if errors.Is(err, fs.ErrPermission) {
-		return nil, fmt.Errorf("a server runs on this database, and only its own user or root may use its admin socket %s: %w", a.path, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the server's admin socket can't be reached: %w", err)
-	}
-	defer c.Close()
-	peer, err := peerUser(c.(*net.UnixConn))
-	if err != nil || !mayServe(peer, uint32(os.Geteuid()), ownerOf(filepath.Dir(a.path))) {
-		return nil, fmt.Errorf("the admin socket %s is another user's: run this command as the user who runs the server", a.path)
-	}
-	c.SetDeadline(time.Now().Add(adminExchangeTime))
-	request := []byte{adminVersion, operation}
-	for _, o := range operands {
-		request = append(request, o...)
-	}
-	err = writeAdmin(c, request)
-	clear(request)
-	var answer []byte
-	if err == nil {
-		answer, err = readAdmin(c)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the server at the admin socket %s did not answer; perhaps it stopped, or it is not for this user: %w", a.path, err)
-	}
-	switch answer[0] {
-	case adminDone:
-		return answer[1:], nil
-	case adminExists:
-		return nil, &adminFailure{string(answer[1:]), store.ErrExists}
-	case adminNotSaved:
-		return nil, &adminFailure{string(answer[1:]), store.ErrNotSaved}
-	}
-	return nil, &adminFailure{string(answer[1:]), nil}
-}
-
-func (a *socketAccounts) Salt(name proto.Name) (salt [32]byte, params proto.Argon2, taken bool, err error) {
-	b, err := a.exchange(adminSalt, name[:])
-	if err != nil {
-		return salt, params, false, err
-	}
-	if len(b) != adminSaltAnswer-1 {
-		return salt, params, false, fmt.Errorf("the running server answered %d bytes: use the same sim for it and this command", len(b))
-	}
-	params = proto.Argon2{Time: binary.BigEndian.Uint32(b[32:]), Memory: binary.BigEndian.Uint32(b[36:]), Threads: b[40]}
-	return [32]byte(b), params, b[41] != 0, nil
-}
-
-func (a *socketAccounts) Add(name proto.Name, verifier *[256]byte) error {
-	_, err := a.exchange(adminAdd, name[:], verifier[:])
-	return err
-}
-
-func (a *socketAccounts) Close() error { return nil }

@@ -131,7 +131,7 @@ func TestErrorsSurviveTheSocket(t *testing.T) {
 				return
 			}
 			request, _ := readAdmin(c)
-			writeAdmin(c, answerAdmin(failing{}, request))
+			writeAdmin(c, (&adminCall{accounts: failing{}}).answer(request))
 			c.Close()
 		}
 	})
@@ -362,14 +362,14 @@ func TestMalformedAdminRequests(t *testing.T) {
 		"a byte too few":     good[:len(good)-1],
 		"a byte too many":    append(bytes.Clone(good), 0),
 	} {
-		if answer := answerAdmin(accounts, request); answer[0] != adminRefused {
+		if answer := (&adminCall{accounts: accounts}).answer(request); answer[0] != adminRefused {
 			t.Errorf("%s: %q", name, answer)
 		}
 	}
 	if names, err := st.Names(); len(names) != 0 || err != nil {
 		t.Errorf("%v, %v", names, err)
 	}
-	if answer := answerAdmin(accounts, good); answer[0] != adminDone {
+	if answer := (&adminCall{accounts: accounts}).answer(good); answer[0] != adminDone {
 		t.Errorf("%q", answer)
 	}
 	for _, wire := range []string{"", "\x00", "\x00\x00", "\x00\x02a", "\x04\x01" + strings.Repeat("x", 1025)} {
@@ -415,7 +415,7 @@ func FuzzAdmin(f *testing.F) {
 	st := newStore(f, "alice")
 	accounts.store, accounts.directory = st, NewDirectory(st)
 	f.Fuzz(func(t *testing.T, request []byte) {
-		answer := answerAdmin(accounts, bytes.Clone(request))
+		answer := (&adminCall{accounts: accounts}).answer(bytes.Clone(request))
 		if len(answer) == 0 || len(answer) > maxAdminMessage || answer[0] > adminFailed {
 			t.Fatalf("%x", answer)
 		}

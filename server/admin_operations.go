@@ -1,0 +1,77 @@
+package server
+
+import (
+	"encoding/binary"
+	"io"
+
+	"sim/proto"
+)
+
+// An adminCall is a request that is being served.
+type adminCall struct {
+	accounts Accounts
+
+	// stream, when an operation sets it, goes on with the connection after the answer.
+	stream func(io.ReadWriter) error
+}
+
+// operations says for each operation how many bytes of operands it takes, and what does it.
+var operations = [...]struct {
+	operands int
+	run      func(call *adminCall, operands []byte) (results []byte, err error)
+}{
+	adminHello: {0, func(*adminCall, []byte) ([]byte, error) { return nil, nil }},
+	adminSalt:  {proto.NameSize, (*adminCall).salt},
+	adminAdd:   {proto.NameSize + 256, (*adminCall).add},
+}
+
+// answer answers a request's body.
+func (call *adminCall) answer(request []byte) []byte {
+	if len(request) < 2 || request[0] != adminVersion {
+		return adminSentence(adminRefused, "the running server is of another version than this command: use the same sim for both")
+	}
+	operation, operands := int(request[1]), request[2:]
+	if operation >= len(operations) || len(operands) != operations[operation].operands {
+		return adminError(errNotUnderstood)
+	}
+	results, err := operations[operation].run(call, operands)
+	if err != nil {
+		return adminError(err)
+	}
+	return append([]byte{adminDone}, results...)
+}
+
+// operandName reads the name that operands begin with.
+func operandName(operands []byte) (proto.Name, error) {
+	name, err := proto.ParseName(proto.Name(operands).String())
+	if err != nil || name != proto.Name(operands) {
+		return proto.Name{}, errNotUnderstood
+	}
+	return name, nil
+}
+
+func (call *adminCall) salt(operands []byte) ([]byte, error) {
+	name, err := operandName(operands)
+	if err != nil {
+		return nil, err
+	}
+	salt, params, taken, err := call.accounts.Salt(name)
+	if err != nil {
+		return nil, err
+	}
+	b := binary.BigEndian.AppendUint32(salt[:], params.Time)
+	b = binary.BigEndian.AppendUint32(b, params.Memory)
+	b = append(b, params.Threads, 0)
+	if taken {
+		b[len(b)-1] = 1
+	}
+	return b, nil
+}
+
+func (call *adminCall) add(operands []byte) ([]byte, error) {
+	name, err := operandName(operands)
+	if err != nil {
+		return nil, err
+	}
+	return nil, call.accounts.Add(name, (*[256]byte)(operands[proto.NameSize:]))
+}
