@@ -349,7 +349,7 @@ func (u *user) notices(events ...event) {
 	u.told = nil
 }
 
-func lostTouch(with *user, how string) event { return parted{with.self, how} }
+func lostTouch(with *user, how parting) event { return parted{with.self, how} }
 
 // talking returns the cid of the open conversation with a peer.
 func (s *session) talking(with proto.Name) (ticket.CID, bool) {

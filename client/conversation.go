@@ -172,7 +172,7 @@ func (s *session) said(now time.Time, p *peer, msg []byte) {
 		s.tell(message{p.name, t.conv.CID(), r.Number, string(r.Text), s.trust(p.name).confirmed})
 		clear(r.Text)
 	case e2e.KindBye:
-		s.tell(parted{p.name, "disconnected"})
+		s.tell(parted{p.name, partedDisconnect})
 		s.endTalk(now, p, "disconnected", false)
 		s.forget(p.name)
 	}
@@ -216,7 +216,7 @@ func (s *session) returned(now time.Time, p *peer, ref uint32, reason proto.Reas
 			s.settle(t.unsettled[j].id, failed, why)
 		}
 		t.unsettled = t.unsettled[:i]
-		s.tell(parted{p.name, "logged out"})
+		s.tell(parted{p.name, partedLogout})
 		s.endTalk(now, p, why, true)
 		s.failWaiting(p, why)
 		return true

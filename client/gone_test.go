@@ -8,7 +8,7 @@ import (
 	"sim/proto/e2e"
 )
 
-var goneWords = map[proto.Reason]string{
+var goneWords = map[proto.Reason]parting{
 	proto.GoneLogout: "logged out", proto.GoneReplaced: "logged in again elsewhere", proto.GoneLost: "lost the connection",
 }
 

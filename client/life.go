@@ -21,7 +21,7 @@ const maxRefusals = 3 // passwords asked for at a terminal
 
 // fatal ends the run with a code.
 func (r *runner) fatal(code int, text string) {
-	r.ui.fault(text)
+	r.ui.say(saidError{Code: faultOf(code), Text: text})
 	r.exit, r.over = code, true
 }
 
@@ -43,7 +43,7 @@ func (r *runner) as(ctx context.Context, user string, fromFile bool) {
 			r.fatal(ExitUsage, err.Error())
 			return
 		}
-		r.ui.fault(err.Error())
+		r.ui.say(saidError{Code: faultName, Text: err.Error()})
 		r.expect = expectUser
 		return
 	}
@@ -67,7 +67,7 @@ func (r *runner) readPasswordFile() ([]byte, error) {
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
-		r.ui.fault("warning: the password file can be read by other users of this machine: chmod 600 it")
+		r.ui.say(saidError{Code: faultPasswordFile, Text: "warning: the password file can be read by other users of this machine: chmod 600 it"})
 	}
 	pw, err := password.Read(f)
 	if err != nil {
@@ -111,7 +111,7 @@ func (r *runner) refused(ctx context.Context, why string) {
 		r.fatal(ExitRefused, why)
 		return
 	}
-	r.ui.fault(why)
+	r.ui.say(saidError{Code: faultRefused, Text: why})
 	r.expect = expectPassword
 }
 
@@ -130,7 +130,7 @@ func (r *runner) loginEnded(ctx context.Context, result loginResult) {
 	case errors.As(result.err, &f) && f.code == ExitRefused:
 		r.refused(ctx, f.text)
 	case errors.As(result.err, &f) && r.seen:
-		r.ui.fault(f.text)
+		r.ui.say(saidError{Code: faultOf(f.code), Text: f.text})
 		r.codes[f.code] = true
 		r.over = r.ordered()
 	case errors.As(result.err, &f):
@@ -145,12 +145,12 @@ func (r *runner) loginEnded(ctx context.Context, result loginResult) {
 func (r *runner) closed(reason proto.Reason) {
 	switch reason {
 	case proto.CloseReplaced:
-		r.ui.event("replaced by a newer login")
+		r.ui.say(sayReplaced)
 		r.codes[ExitReplaced] = true
 		r.endSession("replaced by a newer login")
 	case proto.CloseStopping:
 		if !r.stopping {
-			r.ui.event("server is stopping")
+			r.ui.say(sayStopping)
 		}
 		r.codes[ExitLost] = true
 		r.endSession("the server stopped")
@@ -173,7 +173,7 @@ func (r *runner) lost(why string) {
 		r.left() // it was on its way out
 		return
 	}
-	r.ui.fault("connection lost: " + why + r.rest())
+	r.ui.say(saidError{Code: faultLost, Text: "connection lost: " + why + r.rest()})
 	r.codes[ExitLost] = true
 	r.endSession("connection lost")
 }
@@ -204,9 +204,9 @@ func (r *runner) endSession(why string) {
 		}
 		p.done = true
 		if p.verb == verbRecv {
-			p.result = recvLine(r.count(p), why)
+			p.result = saidRecv{r.count(p), why}
 		} else {
-			p.result = fmt.Sprintf("= %s: failed: %s", grammar[p.verb].name, why)
+			p.result = sayUndone(p.verb, why)
 		}
 		r.codes[ExitFailed] = true
 	}
@@ -229,7 +229,7 @@ func (r *runner) left() {
 	r.conn.wait(logoutWait)
 	r.ui.wipe()
 	r.onScreen = proto.Name{}
-	r.ui.result(logoutLine(name))
+	r.ui.say(saidLogout{userField{name.String()}})
 	if r.ended {
 		r.over = true
 	}

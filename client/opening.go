@@ -297,7 +297,7 @@ func (s *session) declined(now time.Time, p *peer, r proto.Relayed) {
 		s.failOpening(now, p, why)
 	}
 	if reason == e2e.DeclineUnknown && p.talk != nil && p.talk.conv.CID() == cid && p.talk.tag == r.Tag {
-		s.tell(parted{p.name, "disconnected"})
+		s.tell(parted{p.name, partedDisconnect})
 		s.endTalk(now, p, "disconnected", false)
 		s.advance(now, p)
 	}
@@ -347,11 +347,7 @@ func (s *session) undeliverable(now time.Time, ref uint32, reason proto.Reason) 
 
 // gone takes the end of a session that had to do with ours.
 func (s *session) gone(now time.Time, p *peer, g proto.Gone) {
-	how := map[proto.Reason]string{
-		proto.GoneLogout:   "logged out",
-		proto.GoneReplaced: "logged in again elsewhere",
-		proto.GoneLost:     "lost the connection",
-	}[g.Reason]
+	how := map[proto.Reason]parting{proto.GoneLogout: partedLogout, proto.GoneReplaced: partedElsewhere, proto.GoneLost: partedLost}[g.Reason]
 	if p.heldTag == g.Tag {
 		p.held = nil
 	}
@@ -363,7 +359,7 @@ func (s *session) gone(now time.Time, p *peer, g proto.Gone) {
 	}
 	if p.talk != nil && p.talk.tag == g.Tag {
 		s.tell(parted{p.name, how})
-		s.endTalk(now, p, how, true)
+		s.endTalk(now, p, string(how), true)
 	}
 	if g.Reason != proto.GoneReplaced && p.opening == nil && p.answering == nil && p.talk == nil {
 		s.failWaiting(p, "offline")

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"fmt"
 	"sim/proto"
 	"time"
 )
@@ -14,18 +13,19 @@ type pending struct {
 	count    int       // recv
 	deadline time.Time // recv; zero: none
 	done     bool
-	result   string
+	result   said
 }
 
 // inOrder is the order in which the codes of what went wrong win.
 var inOrder = []int{ExitReplaced, ExitLost, ExitUnknown, ExitFailed}
 
 // fail tells that a command failed; the commands after it go on.
-func (r *runner) fail(text string) {
-	if r.ordered() && r.lineNo > 0 {
-		text = fmt.Sprintf("line %d: %s", r.lineNo, text)
+func (r *runner) fail(code fault, text string) {
+	e := saidError{Code: code, Text: text}
+	if r.ordered() {
+		e.Line = r.lineNo
 	}
-	r.ui.fault(text)
+	r.ui.say(e)
 	r.codes[ExitFailed] = true
 }
 
@@ -50,7 +50,7 @@ func (r *runner) results() {
 			rest = append(rest, p)
 			continue
 		}
-		r.ui.result(p.result)
+		r.ui.say(p.result)
 	}
 	r.pending = rest
 }
@@ -63,11 +63,11 @@ func (r *runner) recvs(now time.Time) {
 		}
 		switch {
 		case r.received >= p.count:
-			p.done, p.result = true, recvLine(r.count(p), "")
+			p.done, p.result = true, saidRecv{Count: r.count(p)}
 		case r.outBroke:
-			p.done, p.result = true, recvLine(0, "the output broke")
+			p.done, p.result = true, saidRecv{Reason: "the output broke"}
 		case !p.deadline.IsZero() && !now.Before(p.deadline):
-			p.done, p.result = true, recvLine(r.count(p), "timeout")
+			p.done, p.result = true, saidRecv{r.count(p), "timeout"}
 			r.codes[ExitFailed] = true
 		}
 		if !p.done {
@@ -91,7 +91,7 @@ func (r *runner) add(c command, name proto.Name) *pending {
 }
 
 // drop takes a command back that was not even begun.
-func (r *runner) drop(p *pending, why string) {
+func (r *runner) drop(p *pending, code fault, why string) {
 	r.pending = r.pending[:len(r.pending)-1]
-	r.fail(why)
+	r.fail(code, why)
 }

@@ -157,16 +157,16 @@ func (r *runner) event(e event) {
 		}
 		r.onScreen = r.name
 		r.ui.user(r.name.String())
-		r.ui.result(loginLine(r.name))
+		r.ui.say(saidLogin{userField{r.name.String()}})
 		if !r.ordered() {
 			r.session.list(0, proto.Prefix{})
 		}
 	case message:
 		r.ui.know(e.from)
-		r.ui.message(e)
+		r.ui.say(sayMessage(e))
 	case outcome:
 		if p := r.find(e.id); p != nil {
-			p.done, p.result = true, outcomeLine(p.name, e)
+			p.done, p.result = true, saySend(p.name, e)
 			switch e.end {
 			case failed:
 				r.codes[ExitFailed] = true
@@ -176,10 +176,10 @@ func (r *runner) event(e event) {
 		}
 	case verified:
 		if p := r.find(e.id); p != nil {
-			p.done, p.result = true, verifyLine(p.name, e)
+			p.done, p.result = true, sayVerify(p.name, e)
 			if e.digits != "" && !e.confirmed && !r.ordered() {
 				r.results()
-				r.ui.meaning(p.name)
+				r.ui.say(sayMeaning(p.name))
 			}
 			if e.digits == "" {
 				r.codes[ExitFailed] = true
@@ -188,15 +188,15 @@ func (r *runner) event(e event) {
 	case users:
 		r.ui.know(e.names...)
 		if p := r.find(e.id); p != nil {
-			p.done, p.result = true, listLine(e.names)
+			p.done, p.result = true, sayList(e.names)
 		}
 	case unconfirmed:
-		r.ui.event("%s is no longer confirmed: a new conversation began that does not continue the old one; verify %s again", e.peer, e.peer)
+		r.ui.say(sayUnconfirmed(e.peer))
 	case parted:
-		r.ui.event("%s %s", e.peer, e.how)
+		r.ui.say(sayParted(e))
 	case notice:
 		r.stopping = true
-		r.ui.event("server is stopping")
+		r.ui.say(sayStopping)
 	case loggedOut:
 		r.left()
 	case closed:
@@ -235,7 +235,7 @@ func (r *runner) await(ctx context.Context) {
 	case s := <-r.ui.shown:
 		r.printed(s)
 	case hint := <-hints:
-		r.ui.event("%s", hint)
+		r.ui.say(saidHint{hint})
 	case <-timer:
 	}
 }

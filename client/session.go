@@ -74,7 +74,7 @@ type (
 	// parted: an open conversation ended, not by this user's wish.
 	parted struct {
 		peer proto.Name
-		how  string
+		how  parting
 	}
 	// notice: the server is about to stop.
 	notice struct{}
@@ -92,6 +92,31 @@ const (
 	failed           // it never left, or the server returned it
 	unknown          // it left, and nobody can say
 )
+
+func (e ending) String() string { return [...]string{"delivered", "failed", "unknown"}[e] }
+
+// parting is how the other side of a conversation went.
+type parting string
+
+const (
+	partedDisconnect parting = "disconnected"
+	partedLogout     parting = "logged out"
+	partedLost       parting = "lost the connection"
+	partedElsewhere  parting = "logged in again elsewhere"
+)
+
+// word returns the name of the event.
+func (p parting) word() string {
+	switch p {
+	case partedDisconnect:
+		return "disconnected"
+	case partedLogout:
+		return "logged_out"
+	case partedElsewhere:
+		return "elsewhere"
+	}
+	return "lost"
+}
 
 func newSession(self proto.Name, keys *ticket.Keys) *session {
 	return &session{self: self, keys: keys, versions: e2e.Versions, peers: make(map[proto.Name]*peer), trusts: make(map[proto.Name]*trust)}

@@ -27,7 +27,7 @@ func (r *runner) next(ctx context.Context) bool {
 		if r.ordered() && len(r.pending) > 0 {
 			return false
 		}
-		r.fail(r.heldErr.Error())
+		r.fail(faultLine, r.heldErr.Error())
 		r.heldErr = nil
 		return true
 	case r.held != nil:
@@ -55,7 +55,7 @@ func (r *runner) ready(c command) bool {
 	if c.verb == verbQuit || c.verb == verbLogout {
 		for _, p := range r.pending {
 			if p.verb == verbRecv && !r.ordered() {
-				p.done, p.result = true, recvLine(r.count(p), "logged out")
+				p.done, p.result = true, saidRecv{r.count(p), "logged out"}
 			}
 		}
 		r.results()
@@ -78,14 +78,14 @@ func (r *runner) do(ctx context.Context, c command) {
 	case verbNone:
 		return
 	case verbHelp:
-		r.ui.help()
+		r.ui.say(saidHelp{})
 		return
 	case verbQuit:
 		r.ended = true
 		return
 	case verbLogin:
 		if r.session != nil {
-			r.fail("you are logged in as " + r.name.String() + ": log out first")
+			r.fail(faultLogin, "you are logged in as "+r.name.String()+": log out first")
 			if r.ordered() && r.cfg.AskPassword == nil {
 				r.expect = expectNothing // never a command
 			}
@@ -95,7 +95,7 @@ func (r *runner) do(ctx context.Context, c command) {
 		return
 	}
 	if r.session == nil {
-		r.fail("log in first: login <username>")
+		r.fail(faultLogin, "log in first: login <username>")
 		return
 	}
 	switch c.verb {
@@ -103,7 +103,7 @@ func (r *runner) do(ctx context.Context, c command) {
 		p := r.add(c, proto.Name{})
 		prefix, _ := proto.ParsePrefix(c.name)
 		if !r.session.list(p.id, prefix) {
-			r.drop(p, "too many lists at once: wait for one to come")
+			r.drop(p, faultBusy, "too many lists at once: wait for one to come")
 		}
 	case verbRecv:
 		p := r.add(c, proto.Name{})
@@ -113,7 +113,7 @@ func (r *runner) do(ctx context.Context, c command) {
 		}
 	case verbLogout:
 		if c.name != "" && c.name != r.name.String() {
-			r.fail("you are logged in as " + r.name.String() + ", and can log out nobody else")
+			r.fail(faultName, "you are logged in as "+r.name.String()+", and can log out nobody else")
 			return
 		}
 		r.leave()
@@ -127,14 +127,14 @@ func (r *runner) talk(c command) {
 	about := c.name
 	if c.verb == verbDisconnect && c.name2 != "" {
 		if c.name != r.name.String() {
-			r.fail("you are logged in as " + r.name.String() + ", and can disconnect nobody else: disconnect <receiver>")
+			r.fail(faultName, "you are logged in as "+r.name.String()+", and can disconnect nobody else: disconnect <receiver>")
 			return
 		}
 		about = c.name2
 	}
 	name, err := proto.ParseName(about)
 	if err != nil || name == r.name {
-		r.fail("that is you: " + grammar[c.verb].name + " takes somebody else's name")
+		r.fail(faultName, "that is you: "+grammar[c.verb].name+" takes somebody else's name")
 		return
 	}
 	r.ui.know(name)
@@ -143,34 +143,34 @@ func (r *runner) talk(c command) {
 	case verbSend:
 		p := r.add(c, name)
 		if !r.session.send(now, p.id, name, c.text) {
-			r.drop(p, "too many messages wait to be sent: wait for their results")
+			r.drop(p, faultBusy, "too many messages wait to be sent: wait for their results")
 		}
 	case verbVerify:
 		p := r.add(c, name)
 		if c.name2 != "" {
 			if why := r.session.confirmDigits(p.id, name); why != "" {
-				r.drop(p, why)
+				r.drop(p, faultVerify, why)
 			}
 			break
 		}
 		if !r.session.verify(now, p.id, name) {
-			r.drop(p, "too many conversations at once: disconnect one")
+			r.drop(p, faultBusy, "too many conversations at once: disconnect one")
 		}
 	case verbDisconnect:
 		r.session.disconnect(now, name)
-		r.pumpBefore(disconnectLine(name))
+		r.pumpBefore(saidDisconnect{name.String()})
 	}
 }
 
 // pumpBefore prints what ended with a command before the command's own result.
-func (r *runner) pumpBefore(result string) {
+func (r *runner) pumpBefore(result said) {
 	frames, events := r.session.take()
 	r.conn.send(frames)
 	for _, e := range events {
 		r.event(e)
 	}
 	r.results()
-	r.ui.result(result)
+	r.ui.say(result)
 }
 
 // ask asks for the next line when there is room for it.
@@ -218,7 +218,7 @@ func (r *runner) typed(ctx context.Context, t typed) {
 	case t.err != nil && expect == expectCommand:
 		r.heldErr = t.err
 	case t.err != nil && !r.ordered():
-		r.ui.fault(t.err.Error())
+		r.ui.say(saidError{Code: faultLine, Text: t.err.Error()})
 		r.expect = expect
 	case t.err != nil:
 		r.fatal(ExitUsage, t.err.Error())
@@ -240,7 +240,7 @@ func (r *runner) typed(ctx context.Context, t typed) {
 func (r *runner) inputEnded(expect expectation, err error) {
 	r.ended = true
 	if err != io.EOF {
-		r.fail("the input broke off: " + shortError(err))
+		r.fail(faultInput, "the input broke off: "+shortError(err))
 	}
 	if r.ordered() && expect == expectUser {
 		r.fatal(ExitUsage, "the input ended before a user name: give --user, or the name and the password as the first two lines")

@@ -1,9 +1,7 @@
 package client
 
 import (
-	"fmt"
 	"io"
-	"strings"
 
 	"sim/proto"
 )
@@ -34,6 +32,7 @@ type printout struct {
 // ui turns what happened into lines. Its methods belong to the runner's goroutine.
 type ui struct {
 	screen *screen // nil when commands are piped
+	write  func(said) string
 	queue  []line
 	busy   bool // a line is with the printer
 	lines  chan line
@@ -41,7 +40,7 @@ type ui struct {
 }
 
 func newUI(out, errOut io.Writer, s *screen) *ui {
-	u := &ui{screen: s, lines: make(chan line), shown: make(chan printout, 1)}
+	u := &ui{screen: s, write: said.line, lines: make(chan line), shown: make(chan printout, 1)}
 	if s != nil {
 		out, errOut = s, s
 	}
@@ -84,75 +83,17 @@ func (u *ui) full() bool { return len(u.queue) >= maxQueuedLines }
 
 func (u *ui) add(l line) { u.queue = append(u.queue, l) }
 
-// event tells something that nobody asked for.
-func (u *ui) event(format string, args ...any) {
-	u.add(line{text: "* " + fmt.Sprintf(format, args...)})
-}
-
-// fault tells what went wrong, and what to do.
-func (u *ui) fault(text string) { u.add(line{text: text, err: true}) }
-
-// message shows a text. Behind the name of somebody whose digits were confirmed stands a mark.
-func (u *ui) message(m message) {
-	from := m.from.String()
-	if m.confirmed {
-		from += " ✓"
+// say tells one thing.
+func (u *ui) say(s said) {
+	l := line{text: u.write(s)}
+	switch s := s.(type) {
+	case saidMessage:
+		l.message = &s.of
+	case saidError:
+		l.err = s.Code != faultUndone
 	}
-	u.add(line{text: "< " + from + ": " + harmless(m.text), message: &m})
+	u.add(l)
 }
-
-// result is a line that a script may wait for.
-func (u *ui) result(text string) { u.add(line{text: text}) }
-
-func loginLine(name proto.Name) string      { return "= logged in as " + name.String() }
-func logoutLine(name proto.Name) string     { return "= logged out " + name.String() }
-func disconnectLine(name proto.Name) string { return "= disconnected from " + name.String() }
-
-func outcomeLine(to proto.Name, o outcome) string {
-	switch o.end {
-	case delivered:
-		return fmt.Sprintf("= %s: delivered", to)
-	case failed:
-		return fmt.Sprintf("= %s: failed: %s", to, o.why)
-	}
-	return fmt.Sprintf("= %s: unknown: %s", to, o.why)
-}
-
-func verifyLine(with proto.Name, v verified) string {
-	if v.digits == "" {
-		return fmt.Sprintf("= verify %s: failed: %s", with, v.why)
-	}
-	confirmed := "not confirmed"
-	if v.confirmed {
-		confirmed = "confirmed"
-	}
-	return fmt.Sprintf("= verify %s: %s (%s)", with, v.digits, confirmed)
-}
-
-// meaning says at a terminal what to do with digits. Scripts get the line alone.
-func (u *ui) meaning(with proto.Name) {
-	u.event("compare the digits with %s by voice or face to face: if both see the same, nobody sits in between, not even the server; then type: verify %s yes", with, with)
-}
-
-func listLine(names []proto.Name) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "= online (%d):", len(names))
-	for _, n := range names {
-		b.WriteByte(' ')
-		b.WriteString(n.String())
-	}
-	return b.String()
-}
-
-func recvLine(n int, why string) string {
-	if why != "" {
-		return fmt.Sprintf("= received %d: %s", n, why)
-	}
-	return fmt.Sprintf("= received %d", n)
-}
-
-// help shows the commands.
-func (u *ui) help() { u.result(strings.TrimSuffix(helpText, "\n")) }
 
 // user says who is logged in, to whom history and the names belong that Tab completes.
 func (u *ui) user(name string) {

@@ -1,0 +1,212 @@
+package client
+
+import (
+	"fmt"
+	"strings"
+
+	"sim/proto"
+)
+
+// A said is one thing that the client tells: a value, which is written as a line for people or as an object for programs (json.go).
+// Its exported fields are the object's, and docs/client.schema.json has them.
+type said interface {
+	word() string // the type of the object
+	line() string // the line, or lines, without the last line end; whatever a peer or the server sent is made harmless in it
+}
+
+type (
+	saidMessage struct {
+		From      string `json:"from"`
+		Text      string `json:"text"` // as it was sent
+		Confirmed bool   `json:"confirmed"`
+
+		of message // it is handed out when it was printed
+	}
+	saidLogin  struct{ userField }
+	saidLogout struct{ userField }
+	saidList   struct {
+		Online []string `json:"online"`
+	}
+	saidSend struct {
+		To      string `json:"to"`
+		Outcome string `json:"outcome"` // delivered, failed, unknown
+		Reason  string `json:"reason,omitempty"`
+	}
+	saidDisconnect struct {
+		With string `json:"with"`
+	}
+	saidVerify struct {
+		With      string `json:"with"`
+		Digits    string `json:"digits,omitempty"` // or Reason
+		Confirmed bool   `json:"confirmed"`
+		Reason    string `json:"reason,omitempty"`
+	}
+	saidRecv struct {
+		Count  int    `json:"count"`
+		Reason string `json:"reason,omitempty"`
+	}
+	// saidEvent is something that nobody asked for.
+	saidEvent struct {
+		Event string `json:"event"`
+		Who   string `json:"who,omitempty"` // it is about
+
+		text string
+	}
+	// saidError is what went wrong.
+	saidError struct {
+		Code fault  `json:"code"`
+		Text string `json:"text"`           // a sentence that says what to do, without any part of the input
+		Line int    `json:"line,omitempty"` // of the input that it is about
+	}
+	// saidHint tells a person at a terminal what to do next. Programs don't get it.
+	saidHint struct{ text string }
+	saidHelp struct{}
+
+	userField struct {
+		User string `json:"user"`
+	}
+)
+
+// A fault is a word for what went wrong, which programs may rest on.
+type fault string
+
+const (
+	faultLine         fault = "line"          // no command, or one that is written wrongly
+	faultLogin        fault = "login"         // somebody has to be logged in for this, or nobody
+	faultName         fault = "name"          // one's own where somebody else's belongs, or the other way round, or no name
+	faultBusy         fault = "busy"          // too much is under way for more
+	faultVerify       fault = "verify"        // no digits were shown that could be confirmed
+	faultUndone       fault = "undone"        // the session ended before the command did
+	faultInput        fault = "input"         // it broke off
+	faultPasswordFile fault = "password_file" // others can read it; the log-in goes on
+	faultLost         fault = "lost"          // the connection
+	faultFailed       fault = "failed"        // ends with ExitFailed
+	faultUsage        fault = "usage"         // ends with ExitUsage
+	faultRefused      fault = "refused"       // the log-in
+	faultNotReached   fault = "not_reached"   // the server
+	faultNoProof      fault = "no_proof"      // of the server's
+)
+
+// faultOf returns the word for an exit code of a login that failed.
+func faultOf(code int) fault {
+	switch code {
+	case ExitUsage:
+		return faultUsage
+	case ExitRefused:
+		return faultRefused
+	case ExitLost:
+		return faultNotReached
+	case ExitNoProof:
+		return faultNoProof
+	}
+	return faultFailed
+}
+
+func (s saidMessage) word() string    { return "message" }
+func (s saidLogin) word() string      { return "login" }
+func (s saidLogout) word() string     { return "logout" }
+func (s saidList) word() string       { return "list" }
+func (s saidSend) word() string       { return "send" }
+func (s saidDisconnect) word() string { return "disconnect" }
+func (s saidVerify) word() string     { return "verify" }
+func (s saidRecv) word() string       { return "recv" }
+func (s saidEvent) word() string      { return "event" }
+func (s saidError) word() string      { return "error" }
+func (s saidHint) word() string       { return "hint" }
+func (s saidHelp) word() string       { return "help" }
+
+// line has a mark behind the name of somebody whose digits were confirmed.
+func (s saidMessage) line() string {
+	mark := ""
+	if s.Confirmed {
+		mark = " ✓"
+	}
+	return "< " + s.From + mark + ": " + harmless(s.Text)
+}
+
+func (s saidLogin) line() string      { return "= logged in as " + s.User }
+func (s saidLogout) line() string     { return "= logged out " + s.User }
+func (s saidDisconnect) line() string { return "= disconnected from " + s.With }
+
+func (s saidList) line() string {
+	return strings.Join(append([]string{fmt.Sprintf("= online (%d):", len(s.Online))}, s.Online...), " ")
+}
+
+func (s saidSend) line() string { return "= " + s.To + ": " + because(s.Outcome, s.Reason) }
+
+func (s saidVerify) line() string {
+	switch {
+	case s.Digits == "":
+		return "= verify " + s.With + ": " + because("failed", s.Reason)
+	case s.Confirmed:
+		return "= verify " + s.With + ": " + s.Digits + " (confirmed)"
+	}
+	return "= verify " + s.With + ": " + s.Digits + " (not confirmed)"
+}
+
+func (s saidRecv) line() string { return because(fmt.Sprintf("= received %d", s.Count), s.Reason) }
+
+func (s saidEvent) line() string { return "* " + s.text }
+func (s saidHint) line() string  { return "* " + s.text }
+
+func (s saidError) line() string {
+	switch {
+	case s.Code == faultUndone:
+		return "= " + s.Text // it stands where the command's result would
+	case s.Line > 0:
+		return fmt.Sprintf("line %d: %s", s.Line, s.Text)
+	}
+	return s.Text
+}
+
+func (s saidHelp) line() string { return strings.TrimSuffix(helpText, "\n") }
+
+// because adds a reason, if there is one.
+func because(what, why string) string {
+	if why == "" {
+		return what
+	}
+	return what + ": " + why
+}
+
+func sayMessage(m message) saidMessage {
+	return saidMessage{From: m.from.String(), Text: m.text, Confirmed: m.confirmed, of: m}
+}
+
+func sayList(names []proto.Name) saidList {
+	s := saidList{Online: make([]string, 0, len(names))}
+	for _, n := range names {
+		s.Online = append(s.Online, n.String())
+	}
+	return s
+}
+
+func saySend(to proto.Name, o outcome) saidSend {
+	return saidSend{To: to.String(), Outcome: o.end.String(), Reason: o.why}
+}
+
+func sayVerify(with proto.Name, v verified) saidVerify {
+	return saidVerify{With: with.String(), Digits: v.digits, Confirmed: v.confirmed, Reason: v.why}
+}
+
+// sayMeaning says what to do with digits.
+func sayMeaning(with proto.Name) saidHint {
+	return saidHint{fmt.Sprintf("compare the digits with %s by voice or face to face: if both see the same, nobody sits in between, not even the server; then type: verify %s yes", with, with)}
+}
+
+func sayUndone(v verb, why string) saidError {
+	return saidError{Code: faultUndone, Text: because(grammar[v].name+": failed", why)}
+}
+
+var (
+	sayReplaced = saidEvent{Event: "replaced", text: "replaced by a newer login"}
+	sayStopping = saidEvent{Event: "stopping", text: "server is stopping"}
+)
+
+func sayUnconfirmed(peer proto.Name) saidEvent {
+	return saidEvent{"unconfirmed", peer.String(), fmt.Sprintf("%s is no longer confirmed: a new conversation began that does not continue the old one; verify %s again", peer, peer)}
+}
+
+func sayParted(p parted) saidEvent {
+	return saidEvent{p.how.word(), p.peer.String(), p.peer.String() + " " + string(p.how)}
+}
