@@ -121,7 +121,7 @@ func makePeople(file string) error {
 			return err
 		}
 		now := time.Now()
-		if err := st.Add(who, store.Account{Verifier: *srp.Verifier(who, &salt, t), Created: now, Changed: now}); err != nil {
+		if err := st.Add(who, store.Account{Verifier: *srp.Verifier(who, &salt, t), Created: now, Changed: now}, store.OnFile()); err != nil {
 			return err
 		}
 	}

@@ -114,7 +114,7 @@ func testServer(t *testing.T, users int, config simserver.Config) proto.Address 
 		}
 		salt := directory.Salt(name)
 		secret, _ := quick{}.Derive(nil, &salt, params)
-		if err := st.Add(name.String(), store.Account{Verifier: *srp.Verifier(name.String(), &salt, secret)}); err != nil {
+		if err := st.Add(name.String(), store.Account{Verifier: *srp.Verifier(name.String(), &salt, secret)}, store.OnFile()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -63,7 +63,7 @@ func (l *localAccounts) Add(name proto.Name, verifier *[256]byte) error {
 		return fmt.Errorf("the account %s was not made: %w", name, err)
 	}
 	now := time.Now()
-	return l.store.Add(name.String(), store.Account{Verifier: *verifier, Created: now, Changed: now})
+	return l.store.Add(name.String(), store.Account{Verifier: *verifier, Created: now, Changed: now}, store.OnFile())
 }
 
 func (l *localAccounts) Close() error {

@@ -85,7 +85,7 @@ func addAccounts(t testing.TB, st *store.Store, names ...string) {
 	for _, name := range names {
 		salt := d.Salt(nameOf(t, name))
 		v := srp.Verifier(name, &salt, fakeArgon2(passwordOf(name), salt))
-		if err := st.Add(name, store.Account{Verifier: *v}); err != nil {
+		if err := st.Add(name, store.Account{Verifier: *v}, store.OnFile()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sim/proto"
+	"sim/store"
 )
 
 // passwordChange is how far a session's change of password is.
@@ -48,7 +49,7 @@ func (s *session) passwordSet(body []byte) *ending {
 	case err != nil:
 		return violation(err.Error())
 	}
-	err = s.conn.server.store.SetVerifier(s.name.String(), verifier, time.Now())
+	_, err = s.conn.server.store.SetVerifier(s.name.String(), 0, verifier, false, time.Time{}, time.Now(), store.TheUser)
 	clear(verifier[:])
 	if err != nil {
 		s.conn.server.log.Error("a password could not be changed", "step", "write")

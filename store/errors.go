@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 )
 
 // What a caller can tell apart with errors.Is. The errors that the functions
@@ -31,6 +32,10 @@ var (
 	// ErrNoAccount is returned when an account is changed that doesn't exist.
 	ErrNoAccount = errors.New("no such account")
 
+	// ErrChanged is returned when an account is changed that was changed since
+	// its generation was read.
+	ErrChanged = errors.New("the account was changed meanwhile")
+
 	// ErrNotSaved is returned when the disk didn't take a change: it is full,
 	// read-only or broken. The database is as it was before.
 	ErrNotSaved = errors.New("the change was not saved")
@@ -39,7 +44,7 @@ var (
 // failure is a sentence about one of the kinds above.
 type failure struct {
 	text  string
-	kind  error // one of the above
+	kind  error // one of the above, or fs.ErrNotExist
 	cause error // may be nil
 }
 
@@ -55,6 +60,10 @@ func (f *failure) Unwrap() []error {
 		return []error{f.kind}
 	}
 	return []error{f.kind, f.cause}
+}
+
+func missing(path string) error {
+	return &failure{fmt.Sprintf("there is no database %s: name the one that is meant with --db; `sim server` makes a new one", path), fs.ErrNotExist, nil}
 }
 
 func held(path string, cause error) error {

@@ -48,7 +48,7 @@ func fullHelper(path string) {
 	refused := ""
 	for i := range 1000 {
 		name := fmt.Sprintf("user%06d", i)
-		err := s.Add(name, account(name))
+		err := s.Add(name, account(name), testActor)
 		if err == nil {
 			fmt.Println(name)
 			continue
@@ -56,7 +56,7 @@ func fullHelper(path string) {
 		if !errors.Is(err, ErrNotSaved) || !strings.Contains(err.Error(), syscall.EFBIG.Error()) || !strings.Contains(err.Error(), path) {
 			fail("not ErrNotSaved with its cause:", err)
 		}
-		if _, ok, err := s.Account(name); ok || err != nil {
+		if _, ok, err := saved(s, name); ok || err != nil {
 			fail("what was refused is there", ok, err)
 		}
 		refused = name
@@ -66,7 +66,7 @@ func fullHelper(path string) {
 		fail("the disk never was full")
 	}
 	limitFiles(noLimit)
-	if err := s.Add(refused, account(refused)); err != nil {
+	if err := s.Add(refused, account(refused), testActor); err != nil {
 		fail("with room again:", err)
 	}
 	fmt.Println(refused)
@@ -86,7 +86,7 @@ func TestDiskFull(t *testing.T) {
 	if s.Identity() != want {
 		t.Error("the identity changed")
 	}
-	names, err := s.Names()
+	names, err := allNames(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("acknowledged:\n%s\nthere:\n%s", out, got)
 	}
 	for _, name := range names {
-		if a, ok, err := s.Account(name); err != nil || !ok || a != account(name) {
+		if a, ok, err := saved(s, name); err != nil || !ok || a != account(name) {
 			t.Errorf("%s: %v, %v", name, ok, err)
 		}
 	}

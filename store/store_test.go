@@ -103,7 +103,7 @@ func wantError(t *testing.T, err, kind error, path string) {
 	if !errors.Is(err, kind) {
 		t.Fatalf("got %v, want %v", err, kind)
 	}
-	for _, other := range []error{ErrHeld, ErrNotOurs, ErrNewer, ErrDamaged, ErrExists, ErrNoAccount, ErrNotSaved} {
+	for _, other := range []error{ErrHeld, ErrNotOurs, ErrNewer, ErrDamaged, ErrExists, ErrNoAccount, ErrChanged, ErrNotSaved} {
 		if other != kind && errors.Is(err, other) {
 			t.Errorf("%v is also %v", err, other)
 		}
@@ -228,28 +228,28 @@ func TestNothingWrittenYetCountsAsNew(t *testing.T) {
 func TestAccounts(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
-	if names, err := s.Names(); err != nil || len(names) != 0 {
+	if names, err := allNames(s); err != nil || len(names) != 0 {
 		t.Errorf("names of a new database: %q, %v", names, err)
 	}
 	names := []string{"bob", "alice", "a", strings.Repeat("z", 32)}
 	for _, name := range names {
-		if err := s.Add(name, account(name)); err != nil {
+		if err := s.Add(name, account(name), testActor); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s.Close()
 	s = mustOpen(t, path)
 	for _, name := range names {
-		if a, ok, err := s.Account(name); err != nil || !ok || a != account(name) {
+		if a, ok, err := saved(s, name); err != nil || !ok || a != account(name) {
 			t.Errorf("%s: %v, %v, %v", name, a, ok, err)
 		}
 	}
 	for _, name := range []string{"al", "alice1", "mallory", "Bob"} {
-		if a, ok, err := s.Account(name); err != nil || ok || a != (Account{}) {
+		if a, ok, err := saved(s, name); err != nil || ok || a != (Account{}) {
 			t.Errorf("%s: %v, %v, %v", name, a, ok, err)
 		}
 	}
-	got, err := s.Names()
+	got, err := allNames(s)
 	if slices.Sort(names); err != nil || !slices.Equal(got, names) {
 		t.Errorf("names %q, %v", got, err)
 	}
@@ -258,11 +258,11 @@ func TestAccounts(t *testing.T) {
 func TestAddNeverOverwrites(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
-	if err := s.Add("alice", account("alice")); err != nil {
+	if err := s.Add("alice", account("alice"), testActor); err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, s.Add("alice", account("mallory")), ErrExists, path)
-	if a, _, _ := s.Account("alice"); a != account("alice") {
+	wantError(t, s.Add("alice", account("mallory"), testActor), ErrExists, path)
+	if a, _, _ := saved(s, "alice"); a != account("alice") {
 		t.Error("alice's account was overwritten")
 	}
 }
@@ -276,7 +276,7 @@ func TestAddsAtOnce(t *testing.T) {
 	for i := range 8 {
 		wg.Go(func() {
 			who := fmt.Sprint("mallory", i)
-			err := s.Add("alice", account(who))
+			err := s.Add("alice", account(who), testActor)
 			if err != nil && !errors.Is(err, ErrExists) {
 				t.Error(err)
 			}
@@ -291,7 +291,7 @@ func TestAddsAtOnce(t *testing.T) {
 	if len(winners) != 1 {
 		t.Fatalf("%d succeeded", len(winners))
 	}
-	if a, _, _ := s.Account("alice"); a != account(winners[0]) {
+	if a, _, _ := saved(s, "alice"); a != account(winners[0]) {
 		t.Error("another's account was kept")
 	}
 }
@@ -300,21 +300,21 @@ func TestSetVerifier(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
 	v := account("new").Verifier
-	wantError(t, s.SetVerifier("alice", &v, tuesday), ErrNoAccount, path)
-	if _, ok, _ := s.Account("alice"); ok {
+	wantError(t, setVerifier(s, "alice", &v, tuesday), ErrNoAccount, path)
+	if _, ok, _ := saved(s, "alice"); ok {
 		t.Error("an account was made")
 	}
 	a := account("alice")
 	a.Changed = monday
-	if err := s.Add("alice", a); err != nil {
+	if err := s.Add("alice", a, testActor); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SetVerifier("alice", &v, tuesday.Add(time.Microsecond)); err != nil {
+	if err := setVerifier(s, "alice", &v, tuesday.Add(time.Microsecond)); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
 	want := Account{Verifier: v, Created: monday, Changed: tuesday}
-	if a, ok, err := mustOpen(t, path).Account("alice"); err != nil || !ok || a != want {
+	if a, ok, err := saved(mustOpen(t, path), "alice"); err != nil || !ok || a != want {
 		t.Errorf("%v, %v, %v", a, ok, err)
 	}
 }
@@ -323,8 +323,8 @@ func TestNamesOutOfBounds(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	var v [256]byte
 	for _, name := range []string{"", strings.Repeat("x", 33)} {
-		_, _, err := s.Account(name)
-		for _, err := range []error{err, s.Add(name, Account{}), s.SetVerifier(name, &v, monday)} {
+		_, _, err := saved(s, name)
+		for _, err := range []error{err, s.Add(name, Account{}, testActor), s.Remove(name, monday, testActor), s.SetDisabled(name, true, monday, testActor), setVerifier(s, name, &v, monday)} {
 			if err == nil || !strings.Contains(err.Error(), "a name has 1 to 32 bytes") {
 				t.Errorf("a name of %d bytes: %v", len(name), err)
 			}
@@ -538,7 +538,7 @@ func TestExposed(t *testing.T) {
 }
 
 func TestNewer(t *testing.T) {
-	for _, v := range []uint32{2, 1 << 31} {
+	for _, v := range []uint32{3, 1 << 31} {
 		path := newPath(t)
 		mustOpen(t, path).Close()
 		edit(t, path, func(tx *bolt.Tx) error {
@@ -632,25 +632,25 @@ func TestDamagedAccounts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := newPath(t)
 			s := mustOpen(t, path)
-			if err := s.Add("bob", account("bob")); err != nil {
+			if err := s.Add("bob", account("bob"), testActor); err != nil {
 				t.Fatal(err)
 			}
 			s.Close()
 			edit(t, path, damage)
 
 			s = mustOpen(t, path)
-			_, ok, err := s.Account("alice")
+			_, ok, err := saved(s, "alice")
 			wantError(t, err, ErrDamaged, path)
 			if ok {
 				t.Error("there is an account beside the error")
 			}
-			_, err = s.Names()
+			_, err = allNames(s)
 			wantError(t, err, ErrDamaged, path)
-			wantError(t, s.Add("alice", account("alice")), ErrDamaged, path)
+			wantError(t, s.Add("alice", account("alice"), testActor), ErrDamaged, path)
 			var v [256]byte
-			wantError(t, s.SetVerifier("alice", &v, monday), ErrDamaged, path)
+			wantError(t, setVerifier(s, "alice", &v, monday), ErrDamaged, path)
 			// Others are not concerned.
-			if a, ok, err := s.Account("bob"); err != nil || !ok || a != account("bob") {
+			if a, ok, err := saved(s, "bob"); err != nil || !ok || a != account("bob") {
 				t.Errorf("bob: %v, %v, %v", a, ok, err)
 			}
 		})
@@ -661,7 +661,7 @@ func TestDamagedAccounts(t *testing.T) {
 		edit(t, path, func(tx *bolt.Tx) error {
 			return tx.Bucket(accountsBucket).Put(bytes.Repeat([]byte("x"), 33), make([]byte, accountSize))
 		})
-		_, err := mustOpen(t, path).Names()
+		_, err := allNames(mustOpen(t, path))
 		wantError(t, err, ErrDamaged, path)
 	})
 }
@@ -674,6 +674,7 @@ func filled(t *testing.T, path string) []byte {
 		for i := range 200 {
 			name := fmt.Sprintf("user%04d", i)
 			a := account(name)
+			a.Generation = 1
 			if err := tx.Bucket(accountsBucket).Put([]byte(name), encodeAccount(&a)); err != nil {
 				return err
 			}
@@ -711,14 +712,14 @@ func TestCutShortWhileOpen(t *testing.T) {
 	if err := os.Truncate(path, int64(2*os.Getpagesize())); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err := s.Account("user0100")
+	_, _, err := saved(s, "user0100")
 	wantError(t, err, ErrDamaged, path)
-	_, err = s.Names()
+	_, err = allNames(s)
 	wantError(t, err, ErrDamaged, path)
-	wantError(t, s.Add("alice", account("alice")), ErrDamaged, path)
+	wantError(t, s.Add("alice", account("alice"), testActor), ErrDamaged, path)
 	// bbolt may hold its lock now; nothing may wait for it.
-	wantError(t, s.Add("bob", account("bob")), ErrDamaged, path)
-	_, _, err = s.Account("user0100")
+	wantError(t, s.Add("bob", account("bob"), testActor), ErrDamaged, path)
+	_, _, err = saved(s, "user0100")
 	wantError(t, err, ErrDamaged, path)
 	s.Close()
 	wantRefused(t, path, ErrDamaged) // and not ErrHeld
@@ -748,14 +749,14 @@ func TestOverwrittenPages(t *testing.T) {
 				refused++
 				continue
 			}
-			s.Names()
+			allNames(s)
 			for _, name := range []string{"user0000", "user0100", "user0199"} {
-				if a, ok, err := s.Account(name); err == nil && ok && a.Created == monday && a != account(name) {
+				if a, ok, err := saved(s, name); err == nil && ok && a.Created == monday && a != account(name) {
 					t.Errorf("page %d: another account for %s", at/page, name)
 				}
 			}
-			s.Add("alice", account("alice"))
-			s.Add("zoe", account("zoe"))
+			s.Add("alice", account("alice"), testActor)
+			s.Add("zoe", account("zoe"), testActor)
 			s.Close()
 		}
 	}
@@ -771,14 +772,14 @@ func addHelper(path string) {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	names, err := s.Names()
+	names, err := allNames(s)
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
 	for i := len(names); ; i++ {
 		name := fmt.Sprintf("user%06d", i)
-		if err := s.Add(name, account(name)); err != nil {
+		if err := s.Add(name, account(name), testActor); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
@@ -820,12 +821,12 @@ func TestKilled(t *testing.T) {
 			t.Fatal("the identity changed")
 		}
 		for _, name := range names {
-			if a, ok, err := s.Account(name); err != nil || !ok || a != account(name) {
+			if a, ok, err := saved(s, name); err != nil || !ok || a != account(name) {
 				t.Fatalf("%s was acknowledged: %v, %v", name, ok, err)
 			}
 		}
 		acknowledged += len(names)
-		if all, err := s.Names(); err != nil || len(all) < acknowledged {
+		if all, err := allNames(s); err != nil || len(all) < acknowledged {
 			t.Fatalf("%d of %d accounts are there, %v", len(all), acknowledged, err)
 		}
 		s.Close()

@@ -1,0 +1,308 @@
+package store
+
+import (
+	"bytes"
+	"crypto/ecdh"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+const holdTimeout = time.Second // how long Open waits for a file that is held
+
+// Options of Open. The costs of Argon2id are for a new database only; an
+// existing one keeps its own.
+type Options struct {
+	Now          func() time.Time // time.Now where nil
+	Existing     bool             // never make a database: an error of fs.ErrNotExist where there is none
+	ArgonTime    uint32           // passes
+	ArgonMemory  uint32           // KiB
+	ArgonThreads uint8            // lanes
+}
+
+// Open opens the database at path and holds it until Close. Where there is no
+// file, or one in which nothing was ever written, it makes a new one (mode
+// 0600) with a fresh Identity, in one transaction: a process that dies in the
+// middle leaves no identity or a whole one.
+//
+// It returns ErrHeld after a second if the file is held, ErrNotOurs, ErrNewer
+// and ErrDamaged without having changed a byte, and ErrNotSaved if a new
+// database could not be written. Other errors (a missing directory, a missing
+// permission) wrap those of package fs.
+func Open(path string, opts Options) (*Store, error) {
+	fresh := false
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && opts.Existing:
+		return nil, missing(path)
+	case errors.Is(err, fs.ErrNotExist):
+		dir := filepath.Dir(path)
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("the database %s can't be made since the directory %s doesn't exist: make it, or name another file: %w", path, dir, err)
+		}
+		fresh = true
+	case err != nil:
+		return nil, noAccess(path, err)
+	case info.IsDir():
+		return nil, notOurs(path, "a directory", nil)
+	case !info.Mode().IsRegular():
+		return nil, notOurs(path, "not a regular file", nil)
+	case info.Size() == 0 && opts.Existing:
+		return nil, missing(path)
+	case info.Size() == 0:
+		fresh = true
+	}
+	// To open a file for writing, bbolt may change it. So what is there is
+	// looked at first through a handle that can't write.
+	if !fresh {
+		if err := inspect(path, opts.Existing); err != nil {
+			return nil, err
+		}
+	}
+	s, err := open(path, false)
+	if err != nil {
+		if fresh && !errors.Is(err, ErrHeld) && !isAccess(err) {
+			err = notSaved(path, err)
+		}
+		return nil, err
+	}
+	if err := s.load(opts); err != nil {
+		s.Close()
+		return nil, err
+	}
+	if info, err := s.file.Stat(); err == nil && runtime.GOOS != "windows" {
+		s.exposed = info.Mode().Perm()&0o077 != 0
+	}
+	return s, nil
+}
+
+// inspect returns an error when what is at path can't be opened for writing
+// without harm, or, with existing, is no database yet.
+func inspect(path string, existing bool) error {
+	s, err := open(path, true)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.view(func(tx *bolt.Tx) error {
+		_, _, err := s.read(tx)
+		if err == errEmpty && existing {
+			return missing(path)
+		}
+		if err != errEmpty {
+			return err
+		}
+		return nil
+	})
+}
+
+// open opens what bbolt takes for a database, ours or not.
+func open(path string, readOnly bool) (s *Store, err error) {
+	s = &Store{path: path}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		// bbolt panics on pages that it can't make sense of.
+		if r := recover(); r != nil {
+			if s.file != nil {
+				abandon(s.file)
+			}
+			s, err = nil, damaged(path, "its pages don't fit together", fmt.Errorf("%v", r))
+		}
+	}()
+	s.db, err = bolt.Open(path, 0o600, &bolt.Options{
+		Timeout:  holdTimeout,
+		ReadOnly: readOnly,
+		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+			f, err := os.OpenFile(name, flag, mode)
+			s.file = f
+			return f, err
+		},
+	})
+	switch {
+	case err == nil:
+		return s, nil
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, held(path, err)
+	case isAccess(err):
+		return nil, noAccess(path, err)
+	case !readOnly:
+		return nil, fmt.Errorf("open the database %s: %w", path, err)
+	case looksLikeBolt(path):
+		return nil, cutShort(path, err)
+	}
+	return nil, notOurs(path, "another kind of file", err)
+}
+
+func isAccess(err error) bool {
+	return errors.As(err, new(*fs.PathError)) && (errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) || isReadOnly(err))
+}
+
+func noAccess(path string, cause error) error {
+	return fmt.Errorf("the database %s can't be opened: see that this user may read and write it: %w", path, cause)
+}
+
+// looksLikeBolt reports whether the file at path starts as a bbolt file does: a
+// page header of 16 bytes, then bbolt's magic number in the machine's order.
+func looksLikeBolt(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var head [20]byte
+	if _, err := f.ReadAt(head[:], 0); err != nil {
+		return false
+	}
+	return binary.NativeEndian.Uint32(head[16:]) == 0xED0CDAED
+}
+
+// errEmpty is returned by read for a database in which nothing was ever written.
+var errEmpty = errors.New("empty")
+
+// read checks what is in the database, as far as every use of it needs.
+func (s *Store) read(tx *bolt.Tx) (id Identity, schema uint32, err error) {
+	// Reading a page that a cut file no longer has is a fault, and no error.
+	if info, err := s.file.Stat(); err != nil {
+		return Identity{}, 0, noAccess(s.path, err)
+	} else if info.Size() < tx.Size() {
+		return Identity{}, 0, cutShort(s.path, nil)
+	}
+	var buckets [][]byte
+	if err := tx.ForEach(func(name []byte, _ *bolt.Bucket) error {
+		buckets = append(buckets, bytes.Clone(name))
+		return nil
+	}); err != nil {
+		return Identity{}, 0, damaged(s.path, "its buckets can't be listed", err)
+	}
+	if len(buckets) == 0 {
+		return Identity{}, 0, errEmpty
+	}
+	meta, accounts := tx.Bucket(metaBucket), tx.Bucket(accountsBucket)
+	if meta == nil && accounts == nil {
+		return Identity{}, 0, notOurs(s.path, "another program's database", nil)
+	}
+	if meta == nil {
+		return Identity{}, 0, damaged(s.path, "the server's key is missing", nil)
+	}
+	v := meta.Get(schemaKey)
+	if len(v) != 4 || binary.BigEndian.Uint32(v) == 0 {
+		return Identity{}, 0, damaged(s.path, "it doesn't say which version made it", nil)
+	}
+	if schema = binary.BigEndian.Uint32(v); schema > schemaVersion {
+		return Identity{}, 0, newer(s.path, schema)
+	}
+	id, ok := decodeIdentity(meta.Get(identityKey))
+	if !ok {
+		return Identity{}, 0, damaged(s.path, "the server's key is missing or not whole", nil)
+	}
+	if accounts == nil {
+		return Identity{}, 0, damaged(s.path, "the accounts are missing", nil)
+	}
+	want := 3
+	if schema == 1 {
+		want = 2
+	} else if tx.Bucket(auditBucket) == nil {
+		return Identity{}, 0, damaged(s.path, "the audit log is missing", nil)
+	}
+	if len(buckets) != want {
+		return Identity{}, 0, damaged(s.path, "there is something in it that doesn't belong there", nil)
+	}
+	return id, schema, nil
+}
+
+// load reads the identity, or makes it where there is none, and brings an older
+// layout forward.
+func (s *Store) load(opts Options) error {
+	err := s.view(func(tx *bolt.Tx) (err error) {
+		s.identity, s.schema, err = s.read(tx)
+		return err
+	})
+	now := time.Now
+	if opts.Now != nil {
+		now = opts.Now
+	}
+	switch {
+	case err == errEmpty && opts.Existing: // since it was inspected
+		return missing(s.path)
+	case err == errEmpty:
+		return s.create(opts, now())
+	case err != nil:
+		return err
+	case s.schema < schemaVersion:
+		return s.migrate(now())
+	}
+	return nil
+}
+
+// create makes the identity and all that a database has.
+func (s *Store) create(opts Options, now time.Time) error {
+	if opts.ArgonTime == 0 || opts.ArgonMemory == 0 || opts.ArgonThreads == 0 {
+		return fmt.Errorf("the database %s was not made: the parameters of Argon2id may not be zero", s.path)
+	}
+	id := Identity{
+		ArgonTime:    opts.ArgonTime,
+		ArgonMemory:  opts.ArgonMemory,
+		ArgonThreads: opts.ArgonThreads,
+		Created:      storedTime(now),
+	}
+	key, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		return fmt.Errorf("make the server's key: %w", err)
+	}
+	id.PrivateKey = [32]byte(key.Bytes())
+	rand.Read(id.SaltSecret[:])
+	rand.Read(id.InventSecret[:])
+
+	value := encodeIdentity(&id)
+	defer clear(value)
+	err = s.update(func(tx *bolt.Tx) error {
+		meta, err := tx.CreateBucket(metaBucket)
+		if err != nil {
+			return err
+		}
+		for _, name := range [][]byte{accountsBucket, auditBucket} {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+		if err := meta.Put(schemaKey, encodeSchema(schemaVersion)); err != nil {
+			return err
+		}
+		return meta.Put(identityKey, value)
+	})
+	if err != nil {
+		return err
+	}
+	// The file's name, too, has to be there after a power cut.
+	if err := syncDir(filepath.Dir(s.path)); err != nil {
+		return notSaved(s.path, err)
+	}
+	s.identity, s.schema, s.made = id, schemaVersion, true
+	return nil
+}
+
+// syncDir makes the names in a directory durable, where the system knows how.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil // may be written to but not listed: nothing to be done
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !isUnsupported(err) {
+		return err
+	}
+	return nil
+}
