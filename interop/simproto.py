@@ -238,8 +238,29 @@ def solve_puzzle(puzzle, binding, most_bits):
 # §2.4 From the password to x
 
 
+CODE_CHARACTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def code_check(secret):
+    """The four check characters of a one-time code (§9.1)."""
+    first20 = int.from_bytes(sha256(b"sim/1 code", secret.encode("ascii"))[:3], "big") >> 4
+    return "".join(CODE_CHARACTERS[first20 >> shift & 31] for shift in (15, 10, 5, 0))
+
+
+def parse_code(text):
+    """The written form of a one-time code (§9.1), or None for what is no code."""
+    if not text.isascii():
+        return None
+    typed = text.lower().replace("-", "").replace(" ", "").translate(str.maketrans("oil", "011"))
+    if len(typed) != 20 or any(c not in CODE_CHARACTERS for c in typed) or code_check(typed[:16]) != typed[16:]:
+        return None
+    return "-".join(typed[i : i + 4] for i in range(0, 20, 4))
+
+
 def prepare_password(text):
-    """RFC 8265 OpaqueString, in part: spaces are mapped, NFC is applied, controls are refused. It is the whole for ASCII."""
+    """RFC 8265 OpaqueString, in part: spaces are mapped, NFC is applied, controls are refused. It is the whole for ASCII.
+    A one-time code has its written form."""
+    text = parse_code(text) or text
     text = "".join(" " if unicodedata.category(c) == "Zs" else c for c in text)
     text = unicodedata.normalize("NFC", text)
     if any(unicodedata.category(c) in ("Cc", "Cn", "Cs", "Co", "Cf") for c in text):

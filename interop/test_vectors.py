@@ -138,6 +138,14 @@ class Vectors(unittest.TestCase):
             with self.subTest(why=case["why"]), self.assertRaises(ValueError):
                 simproto.prepare_password(bytes.fromhex(case["password"]).decode())
 
+    def test_code(self):
+        for _, given, out in self.cases("code"):
+            self.assertEqual(simproto.parse_code(given["typed"].decode()), out["password"].decode())
+            self.assertEqual(simproto.prepare_password(given["typed"].decode()), out["password"])
+        for case in load("code")["refused"]:
+            with self.subTest(why=case["why"]):
+                self.assertIsNone(simproto.parse_code(bytes.fromhex(case["typed"]).decode()))
+
     def test_srp(self):
         for case, given, out in self.cases("srp"):
             with drawing(given["a"], t=[given["T"]]):

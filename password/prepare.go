@@ -90,8 +90,9 @@ func (b *byteReader) ReadByte() (byte, error) {
 }
 
 // Prepare returns the line in the form that is hashed: valid UTF-8, prepared by
-// the OpaqueString profile (RFC 8265 §4.2), MinBytes to MaxBytes bytes. Preparing
-// twice is the same as preparing once. The errors are sentences for a person.
+// the OpaqueString profile (RFC 8265 §4.2), MinBytes to MaxBytes bytes; a
+// one-time code (ParseCode) in its written form. Preparing twice is the same as
+// preparing once. The errors are sentences for a person.
 func Prepare(line []byte) ([]byte, error) {
 	if len(line) > maxLine {
 		return nil, errTooLong
@@ -103,6 +104,9 @@ func Prepare(line []byte) ([]byte, error) {
 	}
 	if len(line) == 0 {
 		return nil, tooShort(0)
+	}
+	if code, ok := ParseCode(line); ok {
+		return code, nil
 	}
 	prepared, err := precis.OpaqueString.Bytes(line)
 	if err != nil {

@@ -765,6 +765,44 @@ def make_password_change():
     write("password_change.json", "§9: changing a password", cases)
 
 
+# §9.1
+
+
+def code_written(secret):
+    alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
+    first20 = int.from_bytes(sha(b"sim/1 code", secret.encode())[:3], "big") >> 4
+    whole = secret + "".join(alphabet[first20 >> shift & 31] for shift in (15, 10, 5, 0))
+    return "-".join(whole[i:i + 4] for i in range(0, 20, 4))
+
+
+def make_code():
+    secret = "0k1v8wz7cgq3m5xt"
+    written = code_written(secret)
+    bare = written.replace("-", "")
+    cases = [
+        {"case": what, "in": {"typed": typed.encode()}, "out": {"password": written.encode()}}
+        for what, typed in (
+            ("as it is written", written),
+            ("in capitals, without dashes", bare.upper()),
+            ("in pairs", " ".join(bare[i:i + 2] for i in range(0, 20, 2)) + " "),
+            ("letters for digits", written.replace("0", "o").replace("1", "I")),
+            ("L for 1", written.replace("0", "O").replace("1", "l")),
+        )
+    ]
+    cases.append({"case": "zeros", "in": {"typed": code_written("0" * 16).encode()}, "out": {"password": code_written("0" * 16).encode()}})
+    refused = [
+        {"typed": written[:-1].encode(), "why": "19 characters"},
+        {"typed": (written + "0").encode(), "why": "21 characters"},
+        {"typed": (bare[1] + bare[0] + bare[2:]).encode(), "why": "two characters changed places"},
+        {"typed": (bare[:-1] + ("0" if bare[-1] != "0" else "1")).encode(), "why": "a wrong check character"},
+        {"typed": bare.replace("k", "u").encode(), "why": "u is no character of a code"},
+        {"typed": bare.replace("k", "\u212a").encode(), "why": "the Kelvin sign is no k"},
+        {"typed": written.replace("-", "_").encode(), "why": "other signs than dashes and spaces"},
+        {"typed": b"-- --", "why": "no characters"},
+    ]
+    write("code.json", "§9.1: one-time codes as they are typed, and the password that each is", cases, refused=refused)
+
+
 if __name__ == "__main__":
     make_puzzle()
     make_password()
@@ -778,3 +816,4 @@ if __name__ == "__main__":
     make_digits()
     make_conversations()
     make_password_change()
+    make_code()
