@@ -55,13 +55,13 @@ func newFakeServer(t testing.TB) *fakeServer {
 		Epoch: func() *proto.Epoch { return epoch },
 		Directory: &proto.Directory{
 			Argon2: proto.Argon2{Time: 3, Memory: 65536, Threads: 4},
-			Lookup: func(n proto.Name) (verifier [srp.Size]byte, exists bool, err error) {
+			Lookup: func(n proto.Name) (proto.Account, error) {
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				if v := s.accounts[n]; v != nil {
-					return *v, true, nil
+					return proto.Account{Verifier: *v, Exists: true}, nil
 				}
-				return verifier, false, nil
+				return proto.Account{}, nil
 			},
 		},
 	}

@@ -35,8 +35,16 @@ type Directory struct {
 	InventSecret [32]byte // makes the verifiers of names that have no account
 	Argon2       Argon2   // the same for every name
 
-	// Lookup returns the stored verifier (256 bytes) of a name, and false if there is none. An error ends the handshake.
-	Lookup func(Name) (verifier [srp.Size]byte, exists bool, err error)
+	// Lookup returns what is stored of a name. An error ends the handshake.
+	Lookup func(Name) (Account, error)
+}
+
+// Account is what a login needs to know of a name.
+type Account struct {
+	Verifier   [srp.Size]byte
+	Exists     bool   // and may log in now; otherwise the rest says nothing
+	Enrol      bool   // the password is a one-time code: the session is to choose a password (docs/PROTOCOL.md, section 9.1)
+	Generation uint64 // of the account: another one after each change
 }
 
 // Salt returns the 32-byte salt of a name: HMAC-SHA-256 under the salt secret.
@@ -46,22 +54,23 @@ func (d *Directory) Salt(name Name) [32]byte {
 	return [32]byte(mac.Sum(nil))
 }
 
-// verifier computes both the invented and the stored verifier and selects one in constant time. exists is 1 or 0.
-func (d *Directory) verifier(name Name) (v *[srp.Size]byte, exists int, err error) {
+// account returns what is stored of a name, with its verifier apart: both the invented and the stored one are computed, and one is
+// selected in constant time. exists is 1 or 0.
+func (d *Directory) account(name Name) (v *[srp.Size]byte, exists int, a Account, err error) {
 	uniform, err := hkdf.Expand(sha256.New, d.InventSecret[:], "sim/1 invented"+string(name[:]), 272)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, Account{}, err
 	}
 	v = srp.InventVerifier((*[272]byte)(uniform))
-	stored, found, err := d.Lookup(name)
+	a, err = d.Lookup(name)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, Account{}, err
 	}
-	exists = int(boolByte(found))
-	subtle.ConstantTimeCopy(exists, v[:], stored[:])
+	exists = int(boolByte(a.Exists))
+	subtle.ConstantTimeCopy(exists, v[:], a.Verifier[:])
 	clear(uniform)
-	clear(stored[:])
-	return v, exists, nil
+	clear(a.Verifier[:])
+	return v, exists, a, nil
 }
 
 // answer is SRP's answer to A with a verifier, which it clears. A verifier out of range is a fault of ours, anything else the peer's.

@@ -88,19 +88,19 @@ func TestSaltIsStable(t *testing.T) {
 	if again.Salt(nobody) != salt {
 		t.Error("a restart changes the salt")
 	}
-	v, exists, err := again.verifier(nobody)
+	v, exists, _, err := again.account(nobody)
 	if err != nil || exists != 0 {
 		t.Fatal(err)
 	}
 	one := *v
-	if v, _, _ = d.verifier(nobody); *v != one {
+	if v, _, _, _ = d.account(nobody); *v != one {
 		t.Error("a restart changes the invented verifier")
 	}
 	w.register("nobody", "a password")
 	if again.Salt(nobody) != salt {
 		t.Error("adduser changes the salt")
 	}
-	if v, exists, _ = again.verifier(nobody); exists != 1 || *v != w.verifiers[nobody] {
+	if v, exists, _, _ = again.account(nobody); exists != 1 || *v != w.verifiers[nobody] {
 		t.Error("adduser does not give the account's verifier")
 	}
 	other := &Directory{SaltSecret: [32]byte{1}, InventSecret: [32]byte{2}, Lookup: d.Lookup}
@@ -114,7 +114,7 @@ func TestInventedVerifierIsUniformModuloN(t *testing.T) {
 	d := w.config.Directory
 	seen := map[[srp.Size]byte]bool{}
 	for _, name := range []string{"nobody", "nobody2", "n"} {
-		v, exists, err := d.verifier(mustName(t, name))
+		v, exists, _, err := d.account(mustName(t, name))
 		if err != nil || exists != 0 {
 			t.Fatal(err)
 		}
@@ -129,7 +129,7 @@ func TestInventedVerifierIsUniformModuloN(t *testing.T) {
 		t.Error("two names with one verifier")
 	}
 	d.InventSecret[0] ^= 1
-	if v, _, _ := d.verifier(mustName(t, "nobody")); seen[*v] {
+	if v, _, _, _ := d.account(mustName(t, "nobody")); seen[*v] {
 		t.Error("the verifier needs no secret")
 	}
 }
@@ -138,8 +138,8 @@ func TestInventedVerifierIsUniformModuloN(t *testing.T) {
 func TestLeftoversOfTheStoreAreNotTaken(t *testing.T) {
 	w := newWorld(t)
 	left := w.verifiers[mustName(t, "alice")]
-	w.config.Directory.Lookup = func(Name) ([srp.Size]byte, bool, error) { return left, false, nil }
-	v, exists, err := w.config.Directory.verifier(mustName(t, "alice"))
+	w.config.Directory.Lookup = func(Name) (Account, error) { return Account{Verifier: left}, nil }
+	v, exists, _, err := w.config.Directory.account(mustName(t, "alice"))
 	if err != nil || exists != 0 || *v == left {
 		t.Fatal(exists, err)
 	}
@@ -168,5 +168,24 @@ func TestRightProofForNoAccountIsRefused(t *testing.T) {
 	})
 	if o.serverErr != ErrRefused || o.clientErr != ErrRefused || o.server != nil || o.client != nil || len(out) != welcomeLen {
 		t.Fatal(o.serverErr, o.clientErr)
+	}
+}
+
+// A session knows the account that was proved, and a change of password the one of its beginning: whoever changes an account meanwhile is noticed.
+func TestSessionKnowsItsAccount(t *testing.T) {
+	w := newWorld(t)
+	w.generation = 7
+	w.codes = map[Name]bool{mustName(t, "bob"): true}
+	for name, code := range map[string]bool{"alice": false, "bob": true} {
+		o := w.login(t, name, passwordOf(name))
+		if o.serverErr != nil || o.server.Generation != 7 || o.server.Enrol != code {
+			t.Errorf("%s: %v, %+v", name, o.serverErr, o.server)
+		}
+		w.generation = 8
+		ch, err := w.changePassword(t, o.client, o.server, passwordOf(name), newPassword, nil)
+		if err != nil || ch.server.Generation != 8 {
+			t.Errorf("%s: %v", name, err)
+		}
+		w.generation = 7
 	}
 }

@@ -496,12 +496,12 @@ func TestServerBendsSaltOrParameters(t *testing.T) {
 func TestErrorsOfTheStoreAreOurs(t *testing.T) {
 	w := newWorld(t)
 	broken := errors.New("disk on fire")
-	w.config.Directory.Lookup = func(Name) (v [srp.Size]byte, ok bool, err error) { return v, false, broken }
+	w.config.Directory.Lookup = func(Name) (Account, error) { return Account{}, broken }
 	out, session, err := w.hostile(t, w.refClient("alice", ""), w.config)
 	if out != nil || session != nil || err != broken {
 		t.Error(err)
 	}
-	w.config.Directory.Lookup = func(Name) (v [srp.Size]byte, ok bool, err error) { return v, true, nil } // a verifier of 0
+	w.config.Directory.Lookup = func(Name) (Account, error) { return Account{Exists: true}, nil } // a verifier of 0
 	out, session, err = w.hostile(t, w.refClient("alice", ""), w.config)
 	if out != nil || session != nil || !errors.Is(err, srp.ErrVerifier) || isPeer(err) {
 		t.Error(err)

@@ -41,6 +41,8 @@ type LoginServer struct {
 
 	name   Name
 	exists int // 1 if the name has an account
+	enrol  bool
+	stored uint64 // the account's generation
 	a      [srp.Size]byte
 	salt   [32]byte
 	srp    *srp.ServerStart
@@ -209,11 +211,11 @@ func (l *LoginServer) takeLogin(now time.Time, body []byte) ([]byte, *Session, e
 		return nil, nil, peerErrorf("a malformed name")
 	}
 	l.name, l.a = name, [srp.Size]byte(plain[NameSize:])
-	verifier, exists, err := l.config.Directory.verifier(name)
+	verifier, exists, account, err := l.config.Directory.account(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	l.exists = exists
+	l.exists, l.enrol, l.stored = exists, account.Enrol, account.Generation
 	l.salt = l.config.Directory.Salt(name)
 	if l.srp, err = answer(verifier, &l.a); err != nil {
 		return nil, nil, err
@@ -273,6 +275,7 @@ func (l *LoginServer) takeProof(now time.Time, body []byte) ([]byte, *Session, e
 	l.sym.MixHash(answer)
 	secret := l.sym.Final("sim/1 session", s[:])
 	session := newSession(l.name, id, &secret, l.sym.Hash(), Server, now)
+	session.Enrol, session.Generation = l.enrol, l.stored
 	l.Clear()
 	return appendBody(nil, out), session, nil
 }

@@ -41,8 +41,11 @@ const (
 	CloseRemoved  Reason = 6
 )
 
-// NoticeStopping is the one code of Notice: the server is about to stop.
-const NoticeStopping = 1
+// Codes of Notice.
+const (
+	NoticeStopping = 1 // the server is about to stop
+	NoticePassword = 2 // a one-time code was proved: choose a password
+)
 
 // Statuses of Ticket.
 const (
@@ -290,7 +293,9 @@ func AppendClose(b []byte, reason Reason) []byte {
 }
 
 // ParseNotice reads a Notice body.
-func ParseNotice(body []byte) (code byte, ok bool) { return body[0], body[0] == NoticeStopping }
+func ParseNotice(body []byte) (code byte, ok bool) {
+	return body[0], body[0] == NoticeStopping || body[0] == NoticePassword
+}
 
 // ParseClose reads a Close body.
 func ParseClose(body []byte) (Reason, bool) { return Reason(body[0]), Reason(body[0]) <= CloseRemoved }

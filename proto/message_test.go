@@ -136,6 +136,7 @@ func examples(t testing.TB) map[string]struct{ got, body []byte } {
 		"11 Logout":             {AppendLogout(nil), nil},
 		"12 LoggedOut":          {AppendLoggedOut(nil), nil},
 		"13 Notice":             {AppendNotice(nil, NoticeStopping), []byte{1}},
+		"13 Notice, password":   {AppendNotice(nil, NoticePassword), []byte{2}},
 		"15 Close, done":        {AppendClose(nil, CloseDone), []byte{0}},
 		"15 Close, replaced":    {AppendClose(nil, CloseReplaced), []byte{1}},
 		"15 Close, stopping":    {AppendClose(nil, CloseStopping), []byte{2}},
@@ -282,7 +283,7 @@ func TestMalformedFields(t *testing.T) {
 	try("0b Intro", 65, 0, 2, 3)
 	try("0c Ticket", 16, 1, 2, 3, 255)
 	try("0c Ticket, busy", 16, 0, 3, 255)
-	try("13 Notice", 0, 0, 2, 255)
+	try("13 Notice", 0, 0, 3, 255)
 	try("15 Close, done", 0, 7, 8, 255)
 
 	for _, frame := range []struct {

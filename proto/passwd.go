@@ -108,11 +108,14 @@ type PasswordServer struct {
 	srp     *srp.ServerStart
 	begin   []byte
 	salt    []byte
+
+	// Generation is the account's at PasswordBegin: the new verifier is for this account, and no other.
+	Generation uint64
 }
 
 // AnswerPasswordBegin takes a PasswordBegin body and appends the PasswordSalt frame.
 func AnswerPasswordBegin(b []byte, d *Directory, s *Session, body []byte) (*PasswordServer, []byte, error) {
-	verifier, _, err := d.verifier(s.Name)
+	verifier, _, account, err := d.account(s.Name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -124,7 +127,11 @@ func AnswerPasswordBegin(b []byte, d *Directory, s *Session, body []byte) (*Pass
 	b = appendHeader(b, TypePasswordSalt, 32+argon2Size+srp.Size)
 	from := len(b)
 	b = append(d.Argon2.append(append(b, salt[:]...)), B[:]...)
-	return &PasswordServer{s.Transcript, s.Name, start, append([]byte(nil), body...), append([]byte(nil), b[from:]...)}, b, nil
+	return &PasswordServer{
+		session: s.Transcript, name: s.Name, srp: start,
+		begin: append([]byte(nil), body...), salt: append([]byte(nil), b[from:]...),
+		Generation: account.Generation,
+	}, b, nil
 }
 
 // Set takes a PasswordSet body. It returns the new verifier to store, and the Done body's M2 for when it is stored; ErrRefused for a wrong M1.

@@ -379,11 +379,11 @@ func TestPasswordOfARemovedAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	broken := errors.New("disk on fire")
-	w.config.Directory.Lookup = func(Name) (v [srp.Size]byte, ok bool, err error) { return v, false, broken }
+	w.config.Directory.Lookup = func(Name) (Account, error) { return Account{}, broken }
 	if _, _, err := AnswerPasswordBegin(nil, w.config.Directory, s, ch.begin); err != broken {
 		t.Fatal(err)
 	}
-	w.config.Directory.Lookup = func(Name) (v [srp.Size]byte, ok bool, err error) { return v, true, nil }
+	w.config.Directory.Lookup = func(Name) (Account, error) { return Account{Exists: true}, nil }
 	if _, _, err := AnswerPasswordBegin(nil, w.config.Directory, s, ch.begin); !errors.Is(err, srp.ErrVerifier) || isPeer(err) {
 		t.Fatal(err)
 	}

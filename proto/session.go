@@ -29,6 +29,10 @@ type Session struct {
 	Tickets    ticket.Keys
 	Resumption [32]byte
 	Transcript [32]byte // h6
+
+	// What the server knows of the account that was proved, and the client does not.
+	Enrol      bool
+	Generation uint64
 }
 
 // newSession derives everything from S_A and h6. It clears the secret.

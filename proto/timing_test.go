@@ -138,9 +138,9 @@ func timedWorld(t *testing.T) *world {
 		w.register(timedName(realName, i), "a password")
 	}
 	// The map of newWorld, without its notes. What a map takes for a hit and for a miss differs by some nanoseconds.
-	w.config.Directory.Lookup = func(n Name) ([srp.Size]byte, bool, error) {
+	w.config.Directory.Lookup = func(n Name) (Account, error) {
 		v, ok := w.verifiers[n]
-		return v, ok, nil
+		return Account{Verifier: v, Exists: ok}, nil
 	}
 	return w
 }
@@ -295,9 +295,9 @@ func keepInStore(t *testing.T, w *world) {
 			t.Fatal(err)
 		}
 	}
-	w.config.Directory.Lookup = func(n Name) ([srp.Size]byte, bool, error) {
+	w.config.Directory.Lookup = func(n Name) (Account, error) {
 		a, ok, err := st.Account(n.String())
-		return a.Verifier, ok, err
+		return Account{Verifier: a.Verifier, Exists: ok}, err
 	}
 }
 
@@ -323,10 +323,10 @@ func TestTimingFindsALeak(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := timedWorld(t)
 			look := w.config.Directory.Lookup
-			w.config.Directory.Lookup = func(n Name) ([srp.Size]byte, bool, error) {
-				v, found, err := look(n)
-				c.more(w.config.Directory, n, found)
-				return v, found, err
+			w.config.Directory.Lookup = func(n Name) (Account, error) {
+				a, err := look(n)
+				c.more(w.config.Directory, n, a.Exists)
+				return a, err
 			}
 			var took [classes][timedSteps]times
 			for range 40 { // on a busy machine it takes more pairs
@@ -349,6 +349,6 @@ func TestTimingFindsALeak(t *testing.T) {
 // unknown names alone.
 func inventAgain(d *Directory, n Name) {
 	again := *d
-	again.Lookup = func(Name) (v [srp.Size]byte, ok bool, err error) { return v, false, nil }
-	again.verifier(n)
+	again.Lookup = func(Name) (Account, error) { return Account{}, nil }
+	again.account(n)
 }

@@ -140,7 +140,9 @@ func TestGoldenMAC1(t *testing.T) {
 func account(in values) *Directory {
 	return &Directory{
 		SaltSecret: [32]byte(in["salt secret"]), Argon2: parseArgon2(in["argon2"]),
-		Lookup: func(Name) ([srp.Size]byte, bool, error) { return [srp.Size]byte(in["verifier"]), true, nil },
+		Lookup: func(Name) (Account, error) {
+			return Account{Verifier: [srp.Size]byte(in["verifier"]), Exists: true}, nil
+		},
 	}
 }
 

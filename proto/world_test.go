@@ -21,8 +21,10 @@ type world struct {
 	public [PublicKeySize]byte
 	epoch  *Epoch
 
-	verifiers map[Name][srp.Size]byte
-	lookups   []Name // what was asked of the store
+	verifiers  map[Name][srp.Size]byte
+	lookups    []Name // what was asked of the store
+	codes      map[Name]bool
+	generation uint64
 }
 
 const testBits = 8
@@ -51,16 +53,21 @@ func newWorld(t testing.TB) *world {
 	d := &Directory{Argon2: Argon2{3, 65536, 4}}
 	rand.Read(d.SaltSecret[:])
 	rand.Read(d.InventSecret[:])
-	d.Lookup = func(n Name) ([srp.Size]byte, bool, error) {
+	d.Lookup = func(n Name) (Account, error) {
 		w.lookups = append(w.lookups, n)
-		v, ok := w.verifiers[n]
-		return v, ok, nil
+		return w.account(n), nil
 	}
 	w.config = &LoginConfig{Key: key, Directory: d, PuzzleBits: testBits, Epoch: func() *Epoch { return w.epoch }}
 	copy(w.public[:], key.PublicKey().Bytes())
 	w.register("alice", passwordOf("alice"))
 	w.register("bob", passwordOf("bob"))
 	return w
+}
+
+// account is what a server's Lookup says of a name.
+func (w *world) account(n Name) Account {
+	v, ok := w.verifiers[n]
+	return Account{Verifier: v, Exists: ok, Enrol: w.codes[n], Generation: w.generation}
 }
 
 // register stores the verifier of a password.

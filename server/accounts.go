@@ -79,9 +79,9 @@ func NewDirectory(st *store.Store) *proto.Directory {
 		SaltSecret:   id.SaltSecret,
 		InventSecret: id.InventSecret,
 		Argon2:       proto.Argon2{Time: id.ArgonTime, Memory: id.ArgonMemory, Threads: id.ArgonThreads},
-		Lookup: func(name proto.Name) (verifier [256]byte, exists bool, err error) {
+		Lookup: func(name proto.Name) (proto.Account, error) {
 			a, exists, err := st.Account(name.String())
-			return a.Verifier, exists, err
+			return proto.Account{Verifier: a.Verifier, Exists: exists}, err
 		},
 	}
 	id = store.Identity{}
