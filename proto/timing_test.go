@@ -291,7 +291,7 @@ func keepInStore(t *testing.T, w *world) {
 	}
 	t.Cleanup(func() { st.Close() })
 	for n, v := range w.verifiers {
-		if err := st.Add(n.String(), store.Account{Verifier: v}); err != nil {
+		if err := st.Add(n.String(), store.Account{Verifier: v}, store.OnFile()); err != nil {
 			t.Fatal(err)
 		}
 	}

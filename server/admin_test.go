@@ -366,8 +366,8 @@ func TestMalformedAdminRequests(t *testing.T) {
 			t.Errorf("%s: %q", name, answer)
 		}
 	}
-	if names, err := st.Names(); len(names) != 0 || err != nil {
-		t.Errorf("%v, %v", names, err)
+	if people, err := st.List("", 10); len(people) != 0 || err != nil {
+		t.Errorf("%v, %v", people, err)
 	}
 	if answer := (&adminCall{accounts: accounts}).answer(good); answer[0] != adminDone {
 		t.Errorf("%q", answer)
