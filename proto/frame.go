@@ -33,6 +33,7 @@ const (
 	TypeNotice        Type = 0x13 // S→C  u8 code
 	TypeRekey         Type = 0x14 // both empty; the last frame of its record
 	TypeClose         Type = 0x15 // both u8 reason; the last frame of its record
+	TypeSeen          Type = 0x16 // both u64: the highest number of a frame that was handled
 )
 
 // Limits of frames.
@@ -95,6 +96,7 @@ var shapes = [...]shape{
 	TypeNotice:        {"Notice", Server, 1, 1, 0},
 	TypeRekey:         {"Rekey", Client | Server, 0, 0, 0},
 	TypeClose:         {"Close", Client | Server, 1, 1, 0},
+	TypeSeen:          {"Seen", Client | Server, 8, 8, 0},
 }
 
 // String returns the frame's name in docs/PROTOCOL.md.

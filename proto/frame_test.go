@@ -38,6 +38,7 @@ var page = []struct {
 	{0x13, "Notice", "S", []int{1}, []int{0, 2}},
 	{0x14, "Rekey", "both", []int{0}, []int{1, 2, 512}},
 	{0x15, "Close", "both", []int{1}, []int{0, 2}},
+	{0x16, "Seen", "both", []int{8}, []int{0, 7, 9, 16}},
 }
 
 var both = map[string][]Side{"C": {Client}, "S": {Server}, "both": {Client, Server}}

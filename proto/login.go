@@ -18,12 +18,13 @@ const (
 	msgHello     = 0x01 // C→S  version list ‖ random (32) ‖ mac1 (16)
 	msgChallenge = 0x02 // S→C  version ‖ puzzle (34) ‖ e_S (32) ‖ ek (1184)
 	msgSolution  = 0x03 // C→S  SHA-256(Login) (32) ‖ solution (128)
-	msgLogin     = 0x04 // C→S  e_C (32) ‖ ct (1088) ‖ box{ name (32) ‖ A (256) }
+	msgLogin     = 0x04 // C→S  e_C (32) ‖ ct (1088) ‖ box{ name (32) ‖ A (256) }, or the box of resume.go
 	msgSalt      = 0x05 // S→C  box{ salt (32) ‖ argon2 (9) ‖ B (256) ‖ puzzle (34) }
 	msgProof     = 0x06 // C→S  box{ solution (128) ‖ M1 (32) }
 	msgWelcome   = 0x07 // S→C  box{ accepted (1) ‖ M2 (32) ‖ session id (16) }
 	msgRefusal   = 0x08 // S→C  version list
 	msgBusy      = 0x09 // S→C  seconds (2)
+	msgResumed   = 0x0a // S→C  box{ accepted (1) ‖ seen (8) ‖ M_S (32) }
 )
 
 // Lengths of bodies in bytes. Hello's depends on how many versions it offers.

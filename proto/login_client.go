@@ -47,6 +47,9 @@ type LoginClient struct {
 	s     *[srp.Size]byte
 	m1    [32]byte
 	proof proofs
+
+	resume *Resumption // of a session to be resumed, nil in a login
+	seen   uint64
 }
 
 type clientState int
@@ -180,8 +183,14 @@ func (c *LoginClient) challengeWith(body []byte, p puzzle.Puzzle, eS, shared, ct
 	c.sym = loginState(c.publicKey[:], c.hello, body, c.login[1:], es, ee, shared)
 	c.key = c.sym.Derive("sim/1 handshake")
 	h2 := c.sym.Hash()
-	c.a = c.srp.A()
-	sealed := box.Seal(&c.key, "sim/1 box login", box.FromClient, &h2, append(c.name[:], c.a[:]...))
+	var plain []byte
+	if c.resume != nil {
+		plain = c.resumePlaintext()
+	} else {
+		c.a = c.srp.A()
+		plain = append(c.name[:], c.a[:]...)
+	}
+	sealed := box.Seal(&c.key, "sim/1 box login", box.FromClient, &h2, plain)
 	c.login = append(c.login, sealed...)
 	c.sym.MixHash(sealed)
 	c.state = clientSolves
@@ -204,6 +213,9 @@ func (c *LoginClient) Login(now time.Time, solution *[puzzle.SolutionSize]byte) 
 
 // Salt takes message 4 and returns the account puzzle, the salt and the parameters. Whether the parameters are acceptable is its caller's to say.
 func (c *LoginClient) Salt(body []byte) (*Task, error) {
+	if c.resume != nil {
+		return nil, c.fail(peerErrorf("a step out of turn"))
+	}
 	if err := c.take(clientAwaitsSalt, msgSalt, saltLen, body); err != nil {
 		return nil, c.fail(err)
 	}

@@ -47,6 +47,11 @@ type LoginServer struct {
 	salt   [32]byte
 	srp    *srp.ServerStart
 	proof  proofs
+
+	// of a client that resumes a session, until that is found
+	resume    ResumeRequest
+	resumeMAC [32]byte
+	atLogin   box.State // at h2
 }
 
 type serverState int
@@ -57,6 +62,7 @@ const (
 	serverAwaitsSolution
 	serverAwaitsLogin
 	serverAwaitsProof
+	serverAwaitsSession // the session to resume, from our own side
 	serverDone
 )
 
@@ -70,6 +76,7 @@ var loginTurns = [...]struct {
 	serverAwaitsSolution: {msgSolution, solutionLen, solutionLen, (*LoginServer).takeSolution},
 	serverAwaitsLogin:    {msgLogin, loginLen, loginLen, (*LoginServer).takeLogin},
 	serverAwaitsProof:    {msgProof, proofLen, proofLen, (*LoginServer).takeProof},
+	serverAwaitsSession:  {},
 	serverDone:           {},
 }
 
@@ -130,6 +137,7 @@ func (l *LoginServer) Clear() {
 	if l.sym != nil {
 		l.sym.Clear()
 	}
+	l.atLogin.Clear()
 	clear(l.key[:])
 }
 
@@ -202,10 +210,15 @@ func (l *LoginServer) takeLogin(now time.Time, body []byte) ([]byte, *Session, e
 	if err != nil {
 		return nil, nil, peerErrorf("Login's box does not open")
 	}
+	atLogin := *l.sym
+	defer atLogin.Clear()
 	l.sym.MixHash(sealed)
 	l.sym.MixHash(l.solution)
 	l.hello, l.solution = nil, nil
 
+	if (Name(plain) == Name{}) {
+		return l.takeResume(plain, atLogin)
+	}
 	name, ok := nameFromWire(plain[:NameSize])
 	if !ok {
 		return nil, nil, peerErrorf("a malformed name")

@@ -308,3 +308,20 @@ func boolByte(v bool) byte {
 }
 
 func parseBool(b byte) (v, ok bool) { return b == 1, b <= 1 }
+
+// AppendSeen appends a Seen frame: all frames of the other end up to number n were handled.
+func AppendSeen(b []byte, n uint64) []byte {
+	return binary.BigEndian.AppendUint64(appendHeader(b, TypeSeen, 8), n)
+}
+
+// ParseSeen parses the body of a Seen frame.
+func ParseSeen(body []byte) uint64 { return binary.BigEndian.Uint64(body) }
+
+// Numbered says whether frames of a type are counted for resumption, and kept until the other end has seen them.
+func (t Type) Numbered() bool {
+	switch t {
+	case TypePing, TypePong, TypeSeen, TypeRekey, TypeClose:
+		return false
+	}
+	return true
+}

@@ -67,6 +67,8 @@ func reencode(f Frame) (again []byte, ok bool) {
 	case TypeClose:
 		reason, ok := ParseClose(body)
 		return AppendClose(nil, reason), ok
+	case TypeSeen:
+		return AppendSeen(nil, ParseSeen(body)), true
 	}
 	panic(f.Type)
 }
@@ -136,7 +138,6 @@ func examples(t testing.TB) map[string]struct{ got, body []byte } {
 		"11 Logout":             {AppendLogout(nil), nil},
 		"12 LoggedOut":          {AppendLoggedOut(nil), nil},
 		"13 Notice":             {AppendNotice(nil, NoticeStopping), []byte{1}},
-		"13 Notice, password":   {AppendNotice(nil, NoticePassword), []byte{2}},
 		"15 Close, done":        {AppendClose(nil, CloseDone), []byte{0}},
 		"15 Close, replaced":    {AppendClose(nil, CloseReplaced), []byte{1}},
 		"15 Close, stopping":    {AppendClose(nil, CloseStopping), []byte{2}},
@@ -144,6 +145,7 @@ func examples(t testing.TB) map[string]struct{ got, body []byte } {
 		"15 Close, protocol":    {AppendClose(nil, CloseProtocol), []byte{4}},
 		"15 Close, stalled":     {AppendClose(nil, CloseStalled), []byte{5}},
 		"15 Close, removed":     {AppendClose(nil, CloseRemoved), []byte{6}},
+		"16 Seen":               {AppendSeen(nil, 1<<40|5), []byte{0, 0, 1, 0, 0, 0, 0, 5}},
 	}
 }
 
@@ -283,7 +285,7 @@ func TestMalformedFields(t *testing.T) {
 	try("0b Intro", 65, 0, 2, 3)
 	try("0c Ticket", 16, 1, 2, 3, 255)
 	try("0c Ticket, busy", 16, 0, 3, 255)
-	try("13 Notice", 0, 0, 3, 255)
+	try("13 Notice", 0, 0, 2, 255)
 	try("15 Close, done", 0, 7, 8, 255)
 
 	for _, frame := range []struct {
