@@ -37,6 +37,7 @@ type Config struct {
 	In           io.Reader
 	Out, Err     io.Writer
 	Terminal     *Terminal // nil when commands are piped
+	JSON         bool      // commands and what is told are objects, one a line; then nobody is asked at a terminal
 	NoColor      bool      // kept for what is coloured later
 
 	// AskPassword reads a password from the controlling terminal without echo. It is nil where there is none; then a password is the next line of In.
@@ -66,12 +67,16 @@ func Run(ctx context.Context, cfg Config) int {
 	}
 	ctx, interrupt := context.WithCancel(ctx)
 	defer interrupt()
+	mostBytes := maxLine
+	if cfg.JSON {
+		cfg.Terminal, cfg.AskPassword, mostBytes = nil, nil, maxObject
+	}
 	var screen *screen
 	if cfg.Terminal != nil {
 		screen = newScreen(cfg.Terminal, interrupt)
 	}
-	ui := newUI(cfg.Out, cfg.Err, screen)
-	in := newInput(cfg.In, cfg.AskPassword, screen)
+	ui := newUI(cfg.Out, cfg.Err, screen, cfg.JSON)
+	in := newInput(cfg.In, mostBytes, cfg.AskPassword, screen)
 	r := newRunner(cfg, ui, in)
 	return r.run(ctx)
 }

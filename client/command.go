@@ -76,9 +76,13 @@ type command struct {
 	text    string        // send: 1 to maxText bytes of valid UTF-8, verbatim
 	count   int           // recv: how many messages, at least 1
 	timeout time.Duration // recv: how long to wait; 0 is without limit
+
+	// With --json.
+	id       string // what the program calls the command, as JSON; "" if it does not
+	password []byte // login: to be cleared by whoever runs it
 }
 
-// errLineTooLong is returned when a line has more than maxLine bytes. Reading
+// errLineTooLong is returned when a line has more bytes than a command can. Reading
 // goes on with the next line.
 var errLineTooLong = fmt.Errorf("the line is too long: a message has at most %d bytes", maxText)
 
@@ -191,9 +195,9 @@ func parseSend(rest string) (command, error) {
 func parseRecv(words []string) (command, error) {
 	c := command{verb: verbRecv, count: 1}
 	if len(words) > 0 && strings.Trim(words[0], "0123456789") == "" {
-		n, err := strconv.Atoi(words[0])
-		if err != nil || n < 1 || n > maxRecv {
-			return command{}, errCount
+		n, err := parseCount(words[0])
+		if err != nil {
+			return command{}, err
 		}
 		c.count, words = n, words[1:]
 	}
@@ -201,31 +205,45 @@ func parseRecv(words []string) (command, error) {
 	case 0:
 		return c, nil
 	case 1:
-		d, err := time.ParseDuration(words[0])
-		if err != nil || d <= 0 {
-			return command{}, errTimeout
-		}
-		c.timeout = d
-		return c, nil
+		var err error
+		c.timeout, err = parseTimeout(words[0])
+		return c, err
 	default:
 		return command{}, errCount
 	}
 }
 
+func parseCount(word string) (int, error) {
+	n, err := strconv.Atoi(word)
+	if err != nil || n < 1 || n > maxRecv {
+		return 0, errCount
+	}
+	return n, nil
+}
+
+func parseTimeout(word string) (time.Duration, error) {
+	d, err := time.ParseDuration(word)
+	if err != nil || d <= 0 {
+		return 0, errTimeout
+	}
+	return d, nil
+}
+
 // A lineReader cuts a stream into lines. It holds one line at most, whatever
 // the stream does. One goroutine uses it.
 type lineReader struct {
-	r   *bufio.Reader
-	err error // of the stream, to be returned from now on
+	r    *bufio.Reader
+	most int   // bytes of a line
+	err  error // of the stream, to be returned from now on
 }
 
-func newLineReader(r io.Reader) *lineReader {
+func newLineReader(r io.Reader, most int) *lineReader {
 	// A line at the limit fits with CR and LF, so what doesn't fit is too long.
-	return &lineReader{r: bufio.NewReaderSize(r, maxLine+len("\r\n"))}
+	return &lineReader{r: bufio.NewReaderSize(r, most+len("\r\n")), most: most}
 }
 
 // next returns the next line without its LF and without one CR before that; the
-// slice is good until the call after. A line over maxLine is errLineTooLong,
+// slice is good until the call after. A line over the limit is errLineTooLong,
 // and the next call goes on behind it. At the end comes what stands after the
 // last LF, if anything does, then io.EOF for ever. Another error of the stream
 // takes the place of the line it cut: half a command is none.
@@ -249,7 +267,7 @@ func (l *lineReader) next() ([]byte, error) {
 	case len(line) == 0:
 		return nil, io.EOF
 	}
-	if len(line) > maxLine {
+	if len(line) > l.most {
 		return nil, errLineTooLong
 	}
 	return line, nil

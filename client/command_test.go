@@ -49,7 +49,7 @@ func TestParseCommand(t *testing.T) {
 		{"quit ", command{verb: verbQuit}},
 	} {
 		got, err := parseCommand([]byte(tt.line))
-		if err != nil || got != tt.want {
+		if err != nil || !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%.60q: %+v, %v; want %+v", tt.line, got, err, tt.want)
 		}
 	}
@@ -115,7 +115,7 @@ func TestParseCommandRefuses(t *testing.T) {
 		{"recv 1 9999999h", errTimeout},
 	} {
 		got, err := parseCommand([]byte(tt.line))
-		if !errors.Is(err, tt.want) || got != (command{}) {
+		if !errors.Is(err, tt.want) || !reflect.DeepEqual(got, command{}) {
 			t.Errorf("%.60q: %+v, %v; want %v", tt.line, got, err, tt.want)
 		}
 	}
@@ -219,7 +219,7 @@ func FuzzParseCommand(f *testing.F) {
 			}
 		}
 		again, err := parseCommand([]byte(c.line()))
-		if err != nil || again != c {
+		if err != nil || !reflect.DeepEqual(again, c) {
 			t.Fatalf("%q: %+v, and of its own line %+v, %v", line, c, again, err)
 		}
 	})
@@ -228,7 +228,7 @@ func FuzzParseCommand(f *testing.F) {
 // readLines reads r to its end. A line that is too long is shown as "!".
 func readLines(t *testing.T, r io.Reader) (lines []string, err error) {
 	t.Helper()
-	l := newLineReader(r)
+	l := newLineReader(r, maxLine)
 	for {
 		line, err := l.next()
 		switch {
@@ -335,7 +335,7 @@ func TestLinesDontWait(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
 	go w.Write([]byte("list\n"))
-	line, err := newLineReader(r).next()
+	line, err := newLineReader(r, maxLine).next()
 	if string(line) != "list" || err != nil {
 		t.Errorf("%q, %v", line, err)
 	}
@@ -343,7 +343,7 @@ func TestLinesDontWait(t *testing.T) {
 
 // What is held stays small while a line without an end goes by.
 func TestLinesMemory(t *testing.T) {
-	l := newLineReader(io.LimitReader(endless{}, 1<<26))
+	l := newLineReader(io.LimitReader(endless{}, 1<<26), maxLine)
 	if n := testing.AllocsPerRun(1, func() { l.next() }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}

@@ -23,9 +23,9 @@ type typed struct {
 	err  error // io.EOF, errLineTooLong, errPasted, or the reader's
 }
 
-func newInput(r io.Reader, askPassword func(string) ([]byte, error), s *screen) *input {
+func newInput(r io.Reader, mostBytes int, askPassword func(string) ([]byte, error), s *screen) *input {
 	in := &input{asks: make(chan ask, 1), typed: make(chan typed, 1)}
-	lines := newLineReader(r)
+	lines := newLineReader(r, mostBytes)
 	go func() {
 		// The read itself can't be interrupted: it ends with the input, or with the process.
 		for a := range in.asks {

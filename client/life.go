@@ -21,7 +21,7 @@ const maxRefusals = 3 // passwords asked for at a terminal
 
 // fatal ends the run with a code.
 func (r *runner) fatal(code int, text string) {
-	r.ui.say(saidError{Code: faultOf(code), Text: text})
+	r.ui.answer(r.id, saidError{Code: faultOf(code), Text: text})
 	r.exit, r.over = code, true
 }
 
@@ -29,7 +29,9 @@ func (r *runner) fatal(code int, text string) {
 func (r *runner) begin(ctx context.Context) {
 	r.ui.user("")
 	if r.cfg.User == "" {
-		r.expect = expectUser
+		if !r.cfg.JSON { // otherwise a login says who
+			r.expect = expectUser
+		}
 		return
 	}
 	r.as(ctx, r.cfg.User, r.cfg.PasswordFile != "" && r.cfg.PasswordFile != "-")
@@ -130,7 +132,7 @@ func (r *runner) loginEnded(ctx context.Context, result loginResult) {
 	case errors.As(result.err, &f) && f.code == ExitRefused:
 		r.refused(ctx, f.text)
 	case errors.As(result.err, &f) && r.seen:
-		r.ui.say(saidError{Code: faultOf(f.code), Text: f.text})
+		r.ui.answer(r.id, saidError{Code: faultOf(f.code), Text: f.text})
 		r.codes[f.code] = true
 		r.over = r.ordered()
 	case errors.As(result.err, &f):
@@ -229,7 +231,7 @@ func (r *runner) left() {
 	r.conn.wait(logoutWait)
 	r.ui.wipe()
 	r.onScreen = proto.Name{}
-	r.ui.say(saidLogout{userField{name.String()}})
+	r.ui.answer(r.id, saidLogout{userField{name.String()}})
 	if r.ended {
 		r.over = true
 	}

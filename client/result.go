@@ -14,6 +14,7 @@ type pending struct {
 	deadline time.Time // recv; zero: none
 	done     bool
 	result   said
+	label    string // the command's id
 }
 
 // inOrder is the order in which the codes of what went wrong win.
@@ -25,7 +26,7 @@ func (r *runner) fail(code fault, text string) {
 	if r.ordered() {
 		e.Line = r.lineNo
 	}
-	r.ui.say(e)
+	r.ui.answer(r.id, e)
 	r.codes[ExitFailed] = true
 }
 
@@ -50,7 +51,7 @@ func (r *runner) results() {
 			rest = append(rest, p)
 			continue
 		}
-		r.ui.say(p.result)
+		r.ui.answer(p.label, p.result)
 	}
 	r.pending = rest
 }
@@ -85,7 +86,7 @@ func (r *runner) count(p *pending) int {
 
 func (r *runner) add(c command, name proto.Name) *pending {
 	r.lastID++
-	p := &pending{id: r.lastID, verb: c.verb, name: name}
+	p := &pending{id: r.lastID, verb: c.verb, name: name, label: c.id}
 	r.pending = append(r.pending, p)
 	return p
 }

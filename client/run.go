@@ -3,9 +3,11 @@ package client
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"sim/internal/forget"
 	"sim/proto"
+	"syscall"
 	"time"
 )
 
@@ -23,6 +25,8 @@ type runner struct {
 	ended    bool     // the input has ended, or quit was said
 	held     *command // a command whose turn has not come
 	heldErr  error    // a line that is no command, likewise
+	heldID   string   // of the line that heldErr is about
+	id       string   // of the command that was run last; a login or logout may still be under way
 	pending  []*pending
 	lastID   uint64
 	over     bool
@@ -157,7 +161,7 @@ func (r *runner) event(e event) {
 		}
 		r.onScreen = r.name
 		r.ui.user(r.name.String())
-		r.ui.say(saidLogin{userField{r.name.String()}})
+		r.ui.answer(r.id, saidLogin{userField{r.name.String()}})
 		if !r.ordered() {
 			r.session.list(0, proto.Prefix{})
 		}
@@ -286,11 +290,12 @@ func (r *runner) arrived(a arrival, ok bool) {
 // printed takes a line that the output took: a message in it is handed out, and may be acknowledged.
 func (r *runner) printed(s printout) {
 	r.ui.printed()
-	if s.failed != nil {
-		if !r.outBroke {
-			r.outBroke, r.ended = true, true // nobody reads: as if the input had ended
-			r.codes[ExitFailed] = true
-		}
+	switch {
+	case s.failed == nil:
+	case s.err && r.ordered(): // where nobody hears what went wrong, the exit code says it
+		return
+	default:
+		r.broke(s.failed)
 		return
 	}
 	if s.message != nil {
@@ -298,6 +303,18 @@ func (r *runner) printed(s printout) {
 		if r.session != nil {
 			r.session.handedOut(time.Now(), *s.message)
 		}
+	}
+}
+
+// broke takes the end of the output as the end of the input. A reader that has gone away needs no words.
+func (r *runner) broke(why error) {
+	if r.outBroke {
+		return
+	}
+	r.outBroke, r.ended = true, true
+	r.codes[ExitFailed] = true
+	if !errors.Is(why, syscall.EPIPE) && !errors.Is(why, io.ErrClosedPipe) && r.ordered() {
+		r.ui.complain("the output can't be written (" + shortError(why) + "): what follows in the input is not run")
 	}
 }
 

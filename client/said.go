@@ -111,9 +111,16 @@ func (s saidDisconnect) word() string { return "disconnect" }
 func (s saidVerify) word() string     { return "verify" }
 func (s saidRecv) word() string       { return "recv" }
 func (s saidEvent) word() string      { return "event" }
-func (s saidError) word() string      { return "error" }
 func (s saidHint) word() string       { return "hint" }
 func (s saidHelp) word() string       { return "help" }
+
+// word is another one for what is no failure.
+func (s saidError) word() string {
+	if s.Code == faultPasswordFile {
+		return "warning"
+	}
+	return "error"
+}
 
 // line has a mark behind the name of somebody whose digits were confirmed.
 func (s saidMessage) line() string {

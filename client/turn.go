@@ -27,6 +27,7 @@ func (r *runner) next(ctx context.Context) bool {
 		if r.ordered() && len(r.pending) > 0 {
 			return false
 		}
+		r.id = r.heldID
 		r.fail(faultLine, r.heldErr.Error())
 		r.heldErr = nil
 		return true
@@ -35,7 +36,7 @@ func (r *runner) next(ctx context.Context) bool {
 		if !r.ready(c) {
 			return false
 		}
-		r.held = nil
+		r.held, r.id = nil, c.id
 		r.do(ctx, c)
 		return true
 	case r.ended && r.ready(command{verb: verbQuit}):
@@ -86,12 +87,15 @@ func (r *runner) do(ctx context.Context, c command) {
 	case verbLogin:
 		if r.session != nil {
 			r.fail(faultLogin, "you are logged in as "+r.name.String()+": log out first")
-			if r.ordered() && r.cfg.AskPassword == nil {
+			clear(c.password)
+			if !r.cfg.JSON && r.ordered() && r.cfg.AskPassword == nil {
 				r.expect = expectNothing // never a command
 			}
 			return
 		}
-		r.as(ctx, c.name, false)
+		if r.as(ctx, c.name, false); r.cfg.JSON {
+			r.logIn(ctx, c.password)
+		}
 		return
 	}
 	if r.session == nil {
@@ -158,19 +162,19 @@ func (r *runner) talk(c command) {
 		}
 	case verbDisconnect:
 		r.session.disconnect(now, name)
-		r.pumpBefore(saidDisconnect{name.String()})
+		r.pumpBefore(c.id, saidDisconnect{name.String()})
 	}
 }
 
 // pumpBefore prints what ended with a command before the command's own result.
-func (r *runner) pumpBefore(result said) {
+func (r *runner) pumpBefore(id string, result said) {
 	frames, events := r.session.take()
 	r.conn.send(frames)
 	for _, e := range events {
 		r.event(e)
 	}
 	r.results()
-	r.ui.say(result)
+	r.ui.answer(id, result)
 }
 
 // ask asks for the next line when there is room for it.
@@ -216,7 +220,7 @@ func (r *runner) typed(ctx context.Context, t typed) {
 	case expect == expectNothing:
 		clear(t.line)
 	case t.err != nil && expect == expectCommand:
-		r.heldErr = t.err
+		r.heldErr, r.heldID = t.err, ""
 	case t.err != nil && !r.ordered():
 		r.ui.say(saidError{Code: faultLine, Text: t.err.Error()})
 		r.expect = expect
@@ -225,22 +229,48 @@ func (r *runner) typed(ctx context.Context, t typed) {
 	case expect == expectUser:
 		r.as(ctx, string(t.line), false)
 	case expect == expectPassword:
-		r.logIn(ctx, t.line)
+		r.password(ctx, t.line)
 	default:
-		c, err := parseCommand(t.line)
+		c, err := r.parse(t.line)
 		clear(t.line)
 		if err != nil {
-			r.heldErr = err
+			r.heldErr, r.heldID = err, c.id
 		} else if c.verb != verbNone {
 			r.held = &c
 		}
 	}
 }
 
+// parse reads a command.
+func (r *runner) parse(line []byte) (command, error) {
+	if r.cfg.JSON {
+		return parseObject(line)
+	}
+	return parseCommand(line)
+}
+
+// password takes the line that has the first password.
+func (r *runner) password(ctx context.Context, line []byte) {
+	if !r.cfg.JSON {
+		r.logIn(ctx, line)
+		return
+	}
+	pw, err := parsePassword(line)
+	clear(line)
+	if err != nil {
+		r.fatal(ExitUsage, err.Error())
+		return
+	}
+	r.logIn(ctx, pw)
+}
+
 func (r *runner) inputEnded(expect expectation, err error) {
-	r.ended = true
+	r.ended, r.id = true, ""
 	if err != io.EOF {
 		r.fail(faultInput, "the input broke off: "+shortError(err))
+	}
+	if r.cfg.JSON && r.cfg.User == "" && r.lineNo == 0 {
+		r.fatal(ExitUsage, "the input ended before a login: give --user, or an object with the cmd login first")
 	}
 	if r.ordered() && expect == expectUser {
 		r.fatal(ExitUsage, "the input ended before a user name: give --user, or the name and the password as the first two lines")

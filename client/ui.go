@@ -11,6 +11,7 @@ import (
 //   - "< alice: text", or "< alice ✓: text" from somebody who is confirmed, is a message, "= …" a result, "* …" an event; whatever a peer or the server sent stands behind these, made harmless.
 //     So no message can look like a result.
 //   - Results, messages and events go to the output; errors go to the error output, as sentences that say what to do.
+//   - With --json everything is an object on the output, which has the exact text in it, escaped: the program that reads it makes it harmless.
 //   - No line that was typed, and no part of one, is ever in an error.
 //   - The words of results are an interface: scripts rest on them (README, "Lines").
 //   - One goroutine prints, whatever the output does; what waits for it is bounded by whoever adds to it (full).
@@ -32,15 +33,15 @@ type printout struct {
 // ui turns what happened into lines. Its methods belong to the runner's goroutine.
 type ui struct {
 	screen *screen // nil when commands are piped
-	write  func(said) string
+	json   bool    // objects in place of lines
 	queue  []line
 	busy   bool // a line is with the printer
 	lines  chan line
 	shown  chan printout
 }
 
-func newUI(out, errOut io.Writer, s *screen) *ui {
-	u := &ui{screen: s, write: said.line, lines: make(chan line), shown: make(chan printout, 1)}
+func newUI(out, errOut io.Writer, s *screen, json bool) *ui {
+	u := &ui{screen: s, json: json, lines: make(chan line), shown: make(chan printout, 1)}
 	if s != nil {
 		out, errOut = s, s
 	}
@@ -84,16 +85,27 @@ func (u *ui) full() bool { return len(u.queue) >= maxQueuedLines }
 func (u *ui) add(l line) { u.queue = append(u.queue, l) }
 
 // say tells one thing.
-func (u *ui) say(s said) {
-	l := line{text: u.write(s)}
+func (u *ui) say(s said) { u.answer("", s) }
+
+// answer tells what came of the command with an id.
+func (u *ui) answer(id string, s said) {
+	l := line{text: s.line()}
 	switch s := s.(type) {
 	case saidMessage:
 		l.message = &s.of
 	case saidError:
-		l.err = s.Code != faultUndone
+		l.err = !u.json && s.Code != faultUndone
+	}
+	if u.json {
+		if l.text = object(s, id); l.text == "" {
+			return
+		}
 	}
 	u.add(l)
 }
+
+// complain is for what can't be told on the output, since that is broken.
+func (u *ui) complain(text string) { u.add(line{text: text, err: true}) }
 
 // user says who is logged in, to whom history and the names belong that Tab completes.
 func (u *ui) user(name string) {
