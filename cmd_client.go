@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -29,6 +31,7 @@ func clientCommand() *cli.Command {
 			&cli.StringFlag{Name: "server", Usage: "the server's `ADDRESS`, sim://KEY@HOST:PORT as it prints it (default: $SIM_SERVER, or what was built in)"},
 			&cli.StringFlag{Name: "user", Usage: "log in as `NAME`"},
 			&cli.StringFlag{Name: "password-file", Usage: "take the password from the first line of `FILE` (- is standard input); needs --user"},
+			&cli.BoolFlag{Name: "json", Usage: "for programs: commands and all that is told are JSON objects, one a line; docs/json.md describes them"},
 			&cli.BoolFlag{Name: "no-color", Usage: "no colours (also when NO_COLOR is set)"},
 		},
 		Action: runClient,
@@ -41,7 +44,7 @@ func runClient(c *cli.Context) error {
 	}
 	config := client.Config{
 		User: c.String("user"), PasswordFile: c.String("password-file"),
-		In: c.App.Reader, Out: c.App.Writer, Err: c.App.ErrWriter,
+		In: c.App.Reader, Out: c.App.Writer, Err: c.App.ErrWriter, JSON: c.Bool("json"),
 		NoColor: c.Bool("no-color") || os.Getenv("NO_COLOR") != "",
 	}
 	var err error
@@ -70,8 +73,10 @@ func runClient(c *cli.Context) error {
 // clientOn runs the client on the streams it has, and on the terminal if that is what both are. A client whose output alone goes
 // elsewhere asks for passwords on the terminal; where the input is piped, they are lines of it.
 func clientOn(ctx context.Context, config client.Config, in io.Reader, out io.Writer) int {
+	// A reader of the output that goes away makes a write fail, in place of ending the program before it has logged out.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	stdin, stdout := terminalOf(in), terminalOf(out)
-	if stdin == nil {
+	if stdin == nil || config.JSON {
 		return client.Run(ctx, config)
 	}
 	ctx, cancel := context.WithCancel(ctx)
