@@ -101,6 +101,13 @@ func (p *PasswordClient) Done(body []byte) error {
 	return peerErrorf("a malformed Done")
 }
 
+// Clear forgets what is left of a change, whether it came to its end or not.
+func (p *PasswordClient) Clear() {
+	p.srp.Clear()
+	clear(p.session[:])
+	clear(p.m2)
+}
+
 // PasswordServer is the server's side of a change of password.
 type PasswordServer struct {
 	session [32]byte // h6
