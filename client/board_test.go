@@ -391,3 +391,13 @@ func (b *board) at(step string, n int, does fate) {
 		return does
 	}
 }
+
+// crowdedUntil is a server that takes no Intro before a time.
+func crowdedUntil(b *board, free time.Time) func(*subscriber, *ticket.Intro) byte {
+	return func(*subscriber, *ticket.Intro) byte {
+		if b.now.Before(free) {
+			return proto.TicketBusy
+		}
+		return proto.TicketIssued
+	}
+}

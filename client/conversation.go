@@ -217,6 +217,7 @@ func (s *session) returned(now time.Time, p *peer, ref uint32, reason proto.Reas
 		}
 		t.unsettled = t.unsettled[:i]
 		s.tell(parted{p.name, partedLogout})
+		s.partedAt(now, p.name)
 		s.endTalk(now, p, why, true)
 		s.failWaiting(p, why)
 		return true
@@ -233,6 +234,7 @@ func (s *session) endTalk(now time.Time, p *peer, why string, gone bool) {
 	}
 	t.conv.Clear()
 	p.talk, p.since = nil, now
+	s.rewatch()
 	for _, e := range t.unsettled {
 		switch {
 		case e.id == 0:

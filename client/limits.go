@@ -1,6 +1,10 @@
 package client
 
-import "time"
+import (
+	"time"
+
+	"sim/proto"
+)
 
 // Every queue, wait and retry of a client has its bound here. Those of the wire are docs/PROTOCOL.md's, section 10.
 const (
@@ -20,6 +24,16 @@ const (
 	firstBackoff = 50 * time.Millisecond // after "full"; doubles
 	maxBackoff   = 2 * time.Second
 	maxOpenings  = 2 // attempts at opening for the same texts
+	crowdedRetry = 5 * time.Second
+	crowdedWait  = 90 * time.Second // for the server to take an Intro again; it takes 30 in any minute
+
+	maxWatched = proto.MaxWatched
+	maxBlocked = 1024
+	watchEvery = time.Second     // between two Watches
+	partedFor  = 5 * time.Second // after the end of a session was told, that it is offline is no news; the server gathers changes for one
+
+	passwordSaltWait = 30 * time.Second // for the server's answers to a change of password
+	passwordDoneWait = 30 * time.Second // which it writes to its disk
 
 	dialWait      = 10 * time.Second // for the TCP connection
 	logoutWait    = 5 * time.Second  // for LoggedOut

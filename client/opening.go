@@ -18,6 +18,8 @@ type peer struct {
 	talk      *talk
 
 	attempts  int       // at opening for what waits
+	crowded   time.Time // when the server first took no Intro for it
+	later     time.Time // when the next attempt may begin, after one that the server took no Intro for
 	waiting   []text    // texts that are not sealed yet
 	verifying []uint64  // verify commands that wait for a conversation
 	since     time.Time // when the first of these came, while there is no conversation
@@ -102,7 +104,7 @@ func (s *session) advance(now time.Time, p *peer) {
 	switch {
 	case p.talk != nil:
 		s.flush(now, p)
-	case p.opening == nil && p.answering == nil && p.wanted():
+	case p.opening == nil && p.answering == nil && p.wanted() && !now.Before(p.later):
 		s.open(now, p)
 	}
 }
@@ -150,7 +152,7 @@ func (s *session) failOpening(now time.Time, p *peer, why string) {
 }
 
 func (s *session) failWaiting(p *peer, why string) {
-	p.attempts = 0
+	p.attempts, p.crowded, p.later = 0, time.Time{}, time.Time{}
 	for _, t := range p.waiting {
 		s.tell(outcome{t.id, failed, why})
 	}
@@ -213,7 +215,7 @@ func (s *session) ticket(now time.Time, t proto.Ticket) {
 		}
 		switch t.Status {
 		case proto.TicketBusy:
-			s.failOpening(now, p, "too many conversations were opened: wait a minute")
+			s.putOff(now, p)
 		case proto.TicketRefused:
 			s.failOpening(now, p, "offline")
 		case proto.TicketIssued:
@@ -223,6 +225,21 @@ func (s *session) ticket(now time.Time, t proto.Ticket) {
 		}
 		return
 	}
+}
+
+// putOff puts an attempt off for which the server took no Intro: so many a minute it takes, and the minute will be over.
+func (s *session) putOff(now time.Time, p *peer) {
+	s.cancelOpening(p)
+	if p.crowded.IsZero() {
+		p.crowded = now
+		s.tell(crowded{p.name})
+	}
+	if !now.Before(p.crowded.Add(crowdedWait)) {
+		s.failWaiting(p, "too many conversations were opened: wait a minute")
+		return
+	}
+	p.attempts-- // it didn't come to anything that could count
+	p.later = now.Add(crowdedRetry)
 }
 
 // offer takes 5 Offer and answers with 6 Accept.
@@ -270,8 +287,9 @@ func (s *session) confirm(now time.Time, p *peer, r proto.Relayed) {
 // begin makes the slot's talk of an open conversation, in place of an older one.
 func (s *session) begin(now time.Time, p *peer, conv *e2e.Conversation, tag proto.Tag) *talk {
 	s.endTalk(now, p, "a new conversation took its place", false)
-	p.attempts = 0
+	p.attempts, p.crowded, p.later = 0, time.Time{}, time.Time{}
 	p.talk = &talk{conv: conv, tag: tag}
+	s.rewatch()
 	s.doubt(p)
 	for _, id := range p.verifying {
 		s.show(id, p)
@@ -359,6 +377,9 @@ func (s *session) gone(now time.Time, p *peer, g proto.Gone) {
 	}
 	if p.talk != nil && p.talk.tag == g.Tag {
 		s.tell(parted{p.name, how})
+		if g.Reason != proto.GoneReplaced {
+			s.partedAt(now, p.name)
+		}
 		s.endTalk(now, p, string(how), true)
 	}
 	if g.Reason != proto.GoneReplaced && p.opening == nil && p.answering == nil && p.talk == nil {
@@ -429,6 +450,9 @@ func (p *peer) deadline(due func(time.Time)) {
 	}
 	if p.talk == nil && p.wanted() {
 		due(p.since.Add(openingWait))
+		if p.opening == nil && p.answering == nil {
+			due(p.later)
+		}
 	}
 	if len(p.limbo) > 0 {
 		due(p.limbo[0].sent.Add(ackWait))

@@ -234,20 +234,18 @@ func TestOtherVersionIsDeclined(t *testing.T) {
 	}
 }
 
-func TestTicketIsNotIssued(t *testing.T) {
-	for status, why := range map[byte]string{proto.TicketBusy: "too many", proto.TicketRefused: "offline"} {
-		b, alice, bob := two(t)
-		b.introduces = func(*subscriber, *ticket.Intro) byte { return status }
-		first, second := alice.sends(bob, "hello"), alice.sends(bob, "hello again")
-		b.delivers()
-		alice.hears(first, failed, why)
-		alice.hears(second, failed, why)
-		b.introduces = nil
-		third := alice.sends(bob, "and now")
-		b.passes(wantEvery)
-		alice.hears(third, delivered)
-		bob.sees("alice: and now")
-	}
+func TestTicketIsRefused(t *testing.T) {
+	b, alice, bob := two(t)
+	b.introduces = func(*subscriber, *ticket.Intro) byte { return proto.TicketRefused }
+	first, second := alice.sends(bob, "hello"), alice.sends(bob, "hello again")
+	b.delivers()
+	alice.hears(first, failed, "offline")
+	alice.hears(second, failed, "offline")
+	b.introduces = nil
+	third := alice.sends(bob, "and now")
+	b.passes(wantEvery)
+	alice.hears(third, delivered)
+	bob.sees("alice: and now")
 }
 
 // Whichever step gets no answer, the attempt ends within the time of its steps, twice, and both sides are as before.

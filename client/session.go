@@ -17,8 +17,12 @@ type session struct {
 	keys     *ticket.Keys
 	versions []byte // of conversations that it speaks
 
-	peers  map[proto.Name]*peer
-	trusts map[proto.Name]*trust
+	peers    map[proto.Name]*peer
+	trusts   map[proto.Name]*trust
+	blocked  map[proto.Name]bool
+	watching watching
+	change   *passwordChange // of password; nil when none is under way
+	byCode   bool            // the password of the log-in was a one-time code's form
 
 	ref   uint32 // of the last Relay
 	ping  uint64 // of the last Ping
@@ -76,6 +80,8 @@ type (
 		peer proto.Name
 		how  parting
 	}
+	// crowded: the server takes no more Intros now, and a conversation waits for it.
+	crowded struct{ peer proto.Name }
 	// notice: the server is about to stop.
 	notice struct{}
 	// loggedOut: the server has ended the session as asked.
@@ -119,7 +125,10 @@ func (p parting) word() string {
 }
 
 func newSession(self proto.Name, keys *ticket.Keys) *session {
-	return &session{self: self, keys: keys, versions: e2e.Versions, peers: make(map[proto.Name]*peer), trusts: make(map[proto.Name]*trust)}
+	return &session{
+		self: self, keys: keys, versions: e2e.Versions, peers: make(map[proto.Name]*peer), trusts: make(map[proto.Name]*trust),
+		blocked: make(map[proto.Name]bool), watching: newWatching(),
+	}
 }
 
 // take returns the frames to send and the events to tell since the last call.
@@ -224,8 +233,12 @@ func (s *session) handle(now time.Time, f proto.Frame) bool {
 		}
 		s.tell(loggedOut{})
 	case proto.TypeNotice:
-		if _, ok := proto.ParseNotice(f.Body); !ok {
+		code, ok := proto.ParseNotice(f.Body)
+		if !ok {
 			return false
+		}
+		if code == proto.NoticePassword {
+			return s.toChoose()
 		}
 		s.tell(notice{})
 	case proto.TypeClose:
@@ -234,9 +247,28 @@ func (s *session) handle(now time.Time, f proto.Frame) bool {
 			return false
 		}
 		s.tell(closed{reason})
-	case proto.TypePasswordSalt, proto.TypeDone:
-		return false // out of turn: this client changes no password
+	case proto.TypePresence:
+		entries, ok := proto.ParsePresence(f.Body)
+		if !ok {
+			return false
+		}
+		s.takePresence(now, entries)
+	case proto.TypePasswordSalt:
+		return s.takePasswordSalt(f.Body)
+	case proto.TypeDone:
+		return s.takeDone(f.Body)
 	}
+	return true
+}
+
+// toChoose takes the server's word that the password of the log-in was a one-time code: it comes right behind the first Pong, which listed
+// nobody then.
+func (s *session) toChoose() bool {
+	last := len(s.events) - 1
+	if !s.byCode || last < 0 || s.events[last] != (loggedIn{}) {
+		return false
+	}
+	s.events[last] = choose{}
 	return true
 }
 
@@ -269,6 +301,9 @@ func (s *session) relayed(now time.Time, r proto.Relayed) {
 	}
 	p := s.peers[r.From]
 	if typ == e2e.TypeWant {
+		if s.blocked[r.From] {
+			return
+		}
 		if p == nil {
 			p = s.peer(r.From)
 		}
@@ -334,16 +369,25 @@ func (s *session) tick(now time.Time) {
 	for _, p := range s.sorted() {
 		s.tickPeer(now, p)
 	}
+	s.tickWatch(now)
+	s.tickChange(now)
 }
 
 // deadline returns when tick is due next; the zero time if nothing waits.
 func (s *session) deadline() (at time.Time) {
+	due := func(t time.Time) {
+		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
 	for _, p := range s.peers {
-		p.deadline(func(t time.Time) {
-			if !t.IsZero() && (at.IsZero() || t.Before(at)) {
-				at = t
-			}
-		})
+		p.deadline(due)
+	}
+	if s.watching.stale {
+		due(s.watching.sent.Add(watchEvery))
+	}
+	if s.change != nil {
+		due(s.change.deadline)
 	}
 	return at
 }
@@ -357,6 +401,7 @@ func (s *session) end(now time.Time, why string) {
 		s.settleLimbo(p, why)
 		s.failWaiting(p, why)
 	}
+	s.endChange()
 	clear(s.peers)
 	for name := range s.trusts {
 		s.forget(name)

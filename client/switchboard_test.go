@@ -26,6 +26,7 @@ type subscriber struct {
 	name  proto.Name
 	tag   proto.Tag
 	keys  ticket.Keys
+	watch []proto.Name
 	send  func(frame []byte)
 	knows map[proto.Tag]*subscriber // Relays were exchanged with them
 	over  bool
@@ -55,7 +56,17 @@ func (b *switchboard) joins(name proto.Name, keys ticket.Keys, send func([]byte)
 	l := &subscriber{name: name, keys: keys, send: send, knows: make(map[proto.Tag]*subscriber)}
 	binary.BigEndian.PutUint64(l.tag[:], b.tags)
 	b.lines[name] = l
+	b.changed(name)
 	return l
+}
+
+// changed tells those who watch a name that somebody has come or gone, at once: how changes are gathered is the server's business.
+func (b *switchboard) changed(name proto.Name) {
+	for _, l := range b.lines {
+		if slices.Contains(l.watch, name) {
+			l.send(proto.AppendPresence(nil, []proto.Presence{{Name: name, Online: b.lines[name] != nil}}))
+		}
+	}
 }
 
 // leaves ends a session and tells whoever it exchanged Relays with.
@@ -68,6 +79,9 @@ func (b *switchboard) leaves(l *subscriber, why proto.Reason) {
 	for _, other := range l.known() {
 		delete(other.knows, l.tag)
 		other.send(proto.AppendGone(nil, proto.Gone{Name: l.name, Tag: l.tag, Reason: why}))
+	}
+	if why != proto.GoneReplaced { // what comes and goes within a second is no change
+		b.changed(l.name)
 	}
 }
 
@@ -89,6 +103,16 @@ func (b *switchboard) takes(l *subscriber, f proto.Frame) {
 	case proto.TypeList:
 		if ask, ok := proto.ParseList(f.Body); ok {
 			b.lists(l, ask)
+		}
+	case proto.TypeWatch:
+		names, _ := proto.ParseWatch(f.Body)
+		l.watch = names
+		var entries []proto.Presence
+		for _, name := range names {
+			entries = append(entries, proto.Presence{Name: name, Online: b.lines[name] != nil})
+		}
+		if len(entries) > 0 {
+			l.send(proto.AppendPresence(nil, entries))
 		}
 	case proto.TypeRelay:
 		if r, ok := proto.ParseRelay(f.Body); ok {

@@ -52,6 +52,7 @@ func (s *session) forget(name proto.Name) {
 		clear(t.secret[:])
 	}
 	delete(s.trusts, name)
+	s.rewatch()
 }
 
 // doubt tells that a confirmed peer's new conversation does not continue the confirmed one.
@@ -75,6 +76,7 @@ func (s *session) remember(p *peer) {
 		clear(t.secret[:])
 	}
 	t.secret = p.talk.conv.Continuity()
+	s.rewatch()
 }
 
 // show tells the digits of the open conversation with a peer.
