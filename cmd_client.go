@@ -28,7 +28,7 @@ func clientCommand() *cli.Command {
 		Usage:       "log in and talk",
 		Description: clientHelp,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "server", Usage: "the server's `ADDRESS`, sim://KEY@HOST:PORT as it prints it (default: $SIM_SERVER, or what was built in)"},
+			&cli.StringFlag{Name: "server", Usage: "the server's `ADDRESS`, sim://KEY@HOST:PORT as it prints it", DefaultText: ownAddressText()},
 			&cli.StringFlag{Name: "user", Usage: "log in as `NAME`"},
 			&cli.StringFlag{Name: "password-file", Usage: "take the password from the first line of `FILE` (- is standard input); needs --user"},
 			&cli.BoolFlag{Name: "json", Usage: "for programs: commands and all that is told are JSON objects, one a line; docs/json.md describes them"},
@@ -47,8 +47,17 @@ func runClient(c *cli.Context) error {
 		In: c.App.Reader, Out: c.App.Writer, Err: c.App.ErrWriter, JSON: c.Bool("json"),
 		NoColor: c.Bool("no-color") || os.Getenv("NO_COLOR") != "",
 	}
+	address, own := c.String("server"), ""
 	var err error
-	if config.Server, err = serverAddress(c.String("server"), os.Getenv("SIM_SERVER"), server); err != nil {
+	if address == "" {
+		if own, _, err = ownAddress(); err != nil {
+			return err
+		}
+	}
+	if config.Server, err = serverAddress(address, own); err != nil {
+		if address != "" {
+			err = usagef("--server: %w", err)
+		}
 		return err
 	}
 	if c.IsSet("user") {
@@ -100,7 +109,7 @@ func clientOn(ctx context.Context, config client.Config, in io.Reader, out io.Wr
 	return client.Run(ctx, config)
 }
 
-// serverAddress returns the first of the candidates that is set: flag, environment, built in.
+// serverAddress returns the first of the candidates that is set.
 func serverAddress(candidates ...string) (proto.Address, error) {
 	for _, s := range candidates {
 		if s == "" {

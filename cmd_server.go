@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,6 +19,9 @@ const serverHelp = `Serves until SIGINT or SIGTERM. It needs no set-up: the firs
 
 When it listens, it prints the address that clients use to standard output, one a line: sim://KEY@HOST:PORT.
 Everything else goes to standard error.
+
+With a configuration file (--config FILE or SIM_CONFIG), SIGHUP makes it read the file again: log-level and max-conns change at once, and it
+says what else needs a restart. Without one, SIGHUP stops it.
 
 Exit codes: 0 stopped, 1 it could not start or go on, 2 usage.`
 
@@ -51,7 +55,11 @@ func runServer(c *cli.Context) error {
 	if err := noMoreArguments(c, 0, ""); err != nil {
 		return err
 	}
-	log, err := newLog(c.App.ErrWriter, c.String("log-level"), c.String("log-format"))
+	level := new(slog.LevelVar)
+	if err := setLevel(level, c.String("log-level")); err != nil {
+		return err
+	}
+	log, err := newLog(c.App.ErrWriter, level, c.String("log-format"))
 	if err != nil {
 		return err
 	}
@@ -96,6 +104,11 @@ func runServer(c *cli.Context) error {
 	if config.Public == "" && len(addresses) > 1 {
 		fmt.Fprintln(c.App.ErrWriter, "sim: one line for each address of this machine; --public HOST:PORT prints the one that your users reach")
 	}
+	if stop := reloadOnHangUp(c, log, level, s); stop != nil {
+		defer stop()
+	}
+	tellManager(log, "READY=1")
+	defer context.AfterFunc(c.Context, func() { tellManager(log, "STOPPING=1") })()
 	return s.Serve(c.Context)
 }
 
@@ -117,13 +130,18 @@ func port(address string, least int) (host string, err error) {
 	return host, nil
 }
 
-func newLog(w io.Writer, level, format string) (*slog.Logger, error) {
+func setLevel(level *slog.LevelVar, name string) error {
 	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
-	l, ok := levels[level]
+	l, ok := levels[name]
 	if !ok {
-		return nil, usagef("--log-level is debug, info, warn or error, not %q", level)
+		return usagef("--log-level is debug, info, warn or error, not %q", name)
 	}
-	options := &slog.HandlerOptions{Level: l}
+	level.Set(l)
+	return nil
+}
+
+func newLog(w io.Writer, level *slog.LevelVar, format string) (*slog.Logger, error) {
+	options := &slog.HandlerOptions{Level: level}
 	switch format {
 	case "text":
 		return slog.New(slog.NewTextHandler(w, options)), nil

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -40,7 +41,8 @@ func (d *demo) start(ctx context.Context, name string, args ...string) (*child, 
 		ended: make(chan struct{}),
 	}
 	c.cmd.Dir = d.dir
-	c.cmd.Env = append(os.Environ(), "SIM_SERVER=")
+	// What this user's variables set is for another server than the demo's.
+	c.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "SIM_") })
 	c.cmd.Stderr = &c.stderr
 	c.cmd.Cancel = func() error {
 		err := c.cmd.Process.Signal(syscall.SIGTERM)

@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -80,14 +79,22 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Name:            "sim",
 		Usage:           "secure instant messages between people who need nothing but a password",
 		UsageText:       "sim COMMAND [flags]     sim COMMAND --help tells more",
-		Version:         version(),
-		Commands:        []*cli.Command{serverCommand(), adduserCommand(), clientCommand(), demoCommand()},
+		Flags:           []cli.Flag{&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "say what this program is built of, and whose address it carries"}},
+		HideVersion:     true, // the library's is one line
+		Commands:        commands(),
 		HideHelpCommand: true, // `sim adduser help` is for a person called help
 		Reader:          stdin,
 		Writer:          stdout,
 		ErrWriter:       stderr,
 		ExitErrHandler:  func(*cli.Context, error) {}, // the library would call os.Exit; run decides
 		OnUsageError:    onUsageError,
+		Before: func(c *cli.Context) error {
+			if !c.Bool("version") {
+				return nil
+			}
+			printVersion(stdout)
+			return codeError(0)
+		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return usagef("there is no command %q; `sim --help` lists them", c.Args().First())
@@ -95,11 +102,19 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			return cli.ShowAppHelp(c)
 		},
 	}
-	for _, command := range app.Commands {
+	walk(app.Commands, func(_ string, command *cli.Command) {
 		command.HideHelpCommand = true
 		command.OnUsageError = onUsageError
-	}
+	})
+	takeSettings(app.Commands)
 	return app
+}
+
+func commands() []*cli.Command {
+	return []*cli.Command{
+		serverCommand(), adduserCommand(), clientCommand(), demoCommand(),
+		embedCommand(), configCommand(),
+	}
 }
 
 // onUsageError takes the place of the library's own way, which is to print help to standard output.
@@ -132,21 +147,4 @@ func noMoreArguments(c *cli.Context, n int, what string) error {
 		return usagef("%q stands after %s: flags go before it, sim %s %s … %s", extra, what, c.Command.Name, extra, what)
 	}
 	return usagef("one %s at a time: %q is left over (flags go before %s)", what, extra, what)
-}
-
-// version says what was built: the module's version, or the commit.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return "devel " + s.Value
-		}
-	}
-	return "devel"
 }

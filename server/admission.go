@@ -19,17 +19,25 @@ const (
 // while there is one of the latter to evict in its place. Who is evicted is random, so that whoever comes with many connections loses most
 // of them; those that have shown a right mac1 are spared until there are no others.
 type admission struct {
-	maxConns, maxUnproven int // immutable
+	mu sync.Mutex
 
-	mu       sync.Mutex
+	maxConns, maxUnproven int
+
 	all      map[*conn]struct{}
 	unproven [2][]*conn // silent and greeted ones, in no order
 	stopped  bool
 }
 
 func (a *admission) init(maxConns, maxUnproven int) {
-	a.maxConns, a.maxUnproven = maxConns, maxUnproven
 	a.all = make(map[*conn]struct{})
+	a.limit(maxConns, maxUnproven)
+}
+
+// limit changes the caps for whoever comes; nobody who is here has to go.
+func (a *admission) limit(maxConns, maxUnproven int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.maxConns, a.maxUnproven = maxConns, maxUnproven
 }
 
 // admit counts a connection in, or says that there is no room. The victim, if any, is out and for the caller to close.

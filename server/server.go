@@ -128,6 +128,14 @@ func (s *Server) Addresses() []proto.Address {
 	return list
 }
 
+// SetMaxConns changes Config.MaxConns while the server serves. Nobody is sent away.
+func (s *Server) SetMaxConns(n int) {
+	if n < 1 {
+		n = defaultMaxConns
+	}
+	s.admission.limit(n, min(defaultMaxUnproven, n))
+}
+
 // Serve serves until ctx is done; then it tells everybody who is logged in, waits for what waits to be written, for flushTime at most,
 // and returns nil when all of its goroutines have ended. It is called once.
 func (s *Server) Serve(ctx context.Context) error {
