@@ -89,10 +89,10 @@ func (s *session) show(id uint64, p *peer) {
 func (s *session) confirmDigits(id uint64, with proto.Name) (why string) {
 	p := s.peers[with]
 	if p == nil || p.talk == nil {
-		return "there is no conversation with " + with.String() + ": verify " + with.String() + " shows digits to compare"
+		return "there is no conversation whose digits could be confirmed: verify <user> opens one and shows them"
 	}
 	if !p.talk.shown {
-		return "the digits of this conversation were not shown yet: verify " + with.String() + ", and compare them first"
+		return "the digits of this conversation were not shown yet: verify <user> shows them; compare them first"
 	}
 	s.remember(p)
 	s.trust(with).confirmed = true

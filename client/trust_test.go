@@ -73,10 +73,10 @@ func TestVerifyYes(t *testing.T) {
 	story(t, func(t *testing.T, s *fakeServer) {
 		alice, bob := s.comes("alice"), s.comes("bob")
 		alice.types("verify bob yes")
-		alice.complains("line 1: there is no conversation with bob: verify bob shows digits to compare")
+		alice.complains("line 1: there is no conversation whose digits could be confirmed")
 		alice.types("send bob hello", "verify bob yes")
 		alice.prints("= bob: delivered")
-		alice.complains("line 3: the digits of this conversation were not shown yet: verify bob, and compare them first")
+		alice.complains("line 3: the digits of this conversation were not shown yet")
 		alice.types("verify bob")
 		shown := alice.out.lines()[0]
 		digits, ok := strings.CutSuffix(shown, " (not confirmed)")
