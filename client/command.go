@@ -21,18 +21,30 @@ const (
 	maxRecv = 1_000_000    // messages one recv waits for
 )
 
-// helpText has every command, one a line.
+// helpText has every command, one a line, and what stands in place of one.
 const helpText = `login <username>                  log in; the password is asked for
 list [prefix]                     who is logged in
 send <receiver> <message>         send the rest of the line as it stands
+talk <user>                       lines go to them from here on; also /<user>
+talk                              to nobody any more; also /
 disconnect <receiver>             end the conversation and forget its keys
 disconnect <sender> <receiver>    the same, with your own name first
 verify <user>                     twelve digits to compare with the other side
 verify <user> yes                 you have compared them, and they are the same
+block <user>                      take no conversation of theirs until log-out
+block                             who is blocked
+unblock <user>                    take them again
+watch <user>                      tell when they come and go
+watch                             who is watched
+unwatch <user>                    tell it no more
 recv [count] [timeout]            wait for messages: recv 1 30s
+passwd                            change your password; the old one is asked for
 logout [username]                 log out; the next user can log in
 help                              these lines
 quit                              log out and end
+
+While you talk to somebody, a command begins with a slash: /list, /verify, /quit.
+A line that begins with two slashes is sent with one of them.
 `
 
 // A verb is what a command asks for.
@@ -43,29 +55,43 @@ const (
 	verbLogin
 	verbList
 	verbSend
+	verbTalk
 	verbDisconnect
 	verbVerify
+	verbBlock
+	verbUnblock
+	verbWatch
+	verbUnwatch
 	verbRecv
+	verbPasswd
 	verbLogout
 	verbHelp
 	verbQuit
 )
 
-// grammar says how each verb is written, and how many words may follow it.
-// The last of verbSend's is the text, which has its own rules.
+// grammar says how each verb is written, how many words may follow it, and how
+// many of these, the first ones, are names: Tab completes them. The last of
+// verbSend's is the text, which has its own rules.
 var grammar = [...]struct {
 	name, usage string
 	least, most int
+	names       int
 }{
-	verbLogin:      {"login", "login <username>", 1, 1},
-	verbList:       {"list", "list [prefix]", 0, 1},
-	verbSend:       {"send", "send <receiver> <message>", 2, 2},
-	verbDisconnect: {"disconnect", "disconnect <receiver>, or disconnect <sender> <receiver>", 1, 2},
-	verbVerify:     {"verify", "verify <user>, or verify <user> yes", 1, 2},
-	verbRecv:       {"recv", "recv [count] [timeout]", 0, 2},
-	verbLogout:     {"logout", "logout [username]", 0, 1},
-	verbHelp:       {"help", "help", 0, 0},
-	verbQuit:       {"quit", "quit", 0, 0},
+	verbLogin:      {"login", "login <username>", 1, 1, 1},
+	verbList:       {"list", "list [prefix]", 0, 1, 1},
+	verbSend:       {"send", "send <receiver> <message>", 2, 2, 1},
+	verbTalk:       {"talk", "talk <user>, or talk", 0, 1, 1},
+	verbDisconnect: {"disconnect", "disconnect <receiver>, or disconnect <sender> <receiver>", 1, 2, 2},
+	verbVerify:     {"verify", "verify <user>, or verify <user> yes", 1, 2, 1},
+	verbBlock:      {"block", "block <user>, or block", 0, 1, 1},
+	verbUnblock:    {"unblock", "unblock <user>", 1, 1, 1},
+	verbWatch:      {"watch", "watch <user>, or watch", 0, 1, 1},
+	verbUnwatch:    {"unwatch", "unwatch <user>", 1, 1, 1},
+	verbRecv:       {"recv", "recv [count] [timeout]", 0, 2, 0},
+	verbPasswd:     {"passwd", "passwd", 0, 0, 0},
+	verbLogout:     {"logout", "logout [username]", 0, 1, 1},
+	verbHelp:       {"help", "help", 0, 0, 0},
+	verbQuit:       {"quit", "quit", 0, 0, 0},
 }
 
 // A command is one line, understood. What its verb doesn't take is zero.
@@ -102,6 +128,49 @@ var (
 	errCount        = fmt.Errorf("the count comes first and is a number from 1 to %d", maxRecv)
 	errTimeout      = errors.New("the timeout is longer than nothing and has a unit, as in 30s or 5m")
 )
+
+// parseLine reads a line, without its end, as it is meant while target is talked
+// to; "" is nobody. Then the whole line is a text, and a command begins with a
+// slash. Without a target it is parseCommand's, and a slash before a command
+// does no harm. A slash and a name talk to somebody, a slash alone to nobody.
+// A blank line is nothing.
+func parseLine(line []byte, target string) (command, error) {
+	rest, slash := bytes.CutPrefix(line, []byte("/"))
+	switch {
+	case target == "" && !slash:
+		return parseCommand(line)
+	case slash && (target == "" || !bytes.HasPrefix(rest, []byte("/"))):
+		return parseSlash(rest, target)
+	case slash: // two of them are one that is meant
+		line = rest
+	}
+	switch {
+	case len(bytes.Trim(line, " ")) == 0:
+		return command{}, nil
+	case len(line) > maxText:
+		return command{}, errTextTooLong
+	case !utf8.Valid(line):
+		return command{}, errNotUTF8
+	}
+	return command{verb: verbSend, name: target, text: string(line)}, nil
+}
+
+// parseSlash reads what stands behind the slash.
+func parseSlash(rest []byte, target string) (command, error) {
+	c, err := parseCommand(rest)
+	words := strings.TrimRight(string(rest), " ")
+	switch {
+	case err == nil && c.verb == verbNone:
+		return command{verb: verbTalk}, nil
+	case err == errUnknownVerb:
+		if name, err := proto.ParseName(words); err == nil {
+			return command{verb: verbTalk, name: name.String()}, nil
+		}
+	case errors.Is(err, errTooFewWords) && target != "" && (words == "verify" || words == "disconnect"):
+		return parseCommand([]byte(words + " " + target)) // whom else
+	}
+	return c, err
+}
 
 // parseCommand reads a line, without its end:
 //

@@ -35,6 +35,15 @@ func TestParseCommand(t *testing.T) {
 		{"send bob  ", command{verb: verbSend, name: "bob", text: " "}},
 		{"send bob a\x1b\tb\r", command{verb: verbSend, name: "bob", text: "a\x1b\tb\r"}},
 		{"send " + longName + " " + longText, command{verb: verbSend, name: longName, text: longText}},
+		{"talk Bob", command{verb: verbTalk, name: "bob"}},
+		{"talk", command{verb: verbTalk}},
+		{"block bob", command{verb: verbBlock, name: "bob"}},
+		{"block", command{verb: verbBlock}},
+		{"unblock bob", command{verb: verbUnblock, name: "bob"}},
+		{"watch bob", command{verb: verbWatch, name: "bob"}},
+		{"watch ", command{verb: verbWatch}},
+		{"unwatch bob", command{verb: verbUnwatch, name: "bob"}},
+		{"passwd", command{verb: verbPasswd}},
 		{"disconnect bob", command{verb: verbDisconnect, name: "bob"}},
 		{"disconnect Alice Bob", command{verb: verbDisconnect, name: "alice", name2: "bob"}},
 		{"verify 7up", command{verb: verbVerify, name: "7up"}},
@@ -76,6 +85,10 @@ func TestParseCommandRefuses(t *testing.T) {
 		{"login ", errTooFewWords},
 		{"disconnect", errTooFewWords},
 		{"verify", errTooFewWords},
+		{"unblock", errTooFewWords},
+		{"unwatch", errTooFewWords},
+		{"passwd s3cret", errTooManyWords},
+		{"talk bob hello", errTooManyWords},
 		{"send", errTooFewWords},
 		{"send ", errTooFewWords},
 		{"send bob", errNoText},
@@ -121,6 +134,59 @@ func TestParseCommandRefuses(t *testing.T) {
 	}
 }
 
+// While somebody is talked to, a line is a text; a slash makes it a command.
+func TestParseLine(t *testing.T) {
+	say := func(text string) command { return command{verb: verbSend, name: "bob", text: text} }
+	for _, tt := range []struct {
+		target, line string
+		want         command
+		err          error
+	}{
+		{"bob", "hello", say("hello"), nil},
+		{"bob", "list", say("list"), nil},
+		{"bob", "quit", say("quit"), nil},
+		{"bob", "  - hi \"there\" ", say("  - hi \"there\" "), nil},
+		{"bob", "two\nlines", say("two\nlines"), nil},
+		{"bob", "//etc/passwd", say("/etc/passwd"), nil},
+		{"bob", "//", say("/"), nil},
+		{"bob", "", command{}, nil},
+		{"bob", "   ", command{}, nil},
+		{"bob", "/list", command{verb: verbList}, nil},
+		{"bob", "/list al", command{verb: verbList, name: "al"}, nil},
+		{"bob", "/send carol hello bob", command{verb: verbSend, name: "carol", text: "hello bob"}, nil},
+		{"bob", "/", command{verb: verbTalk}, nil},
+		{"bob", "/ ", command{verb: verbTalk}, nil},
+		{"bob", "/talk", command{verb: verbTalk}, nil},
+		{"bob", "/Carol ", command{verb: verbTalk, name: "carol"}, nil},
+		{"bob", "/talk list", command{verb: verbTalk, name: "list"}, nil},
+		{"bob", "/verify", command{verb: verbVerify, name: "bob"}, nil},
+		{"bob", "/verify carol", command{verb: verbVerify, name: "carol"}, nil},
+		{"bob", "/disconnect ", command{verb: verbDisconnect, name: "bob"}, nil},
+		{"bob", "/block", command{verb: verbBlock}, nil},
+		{"bob", "/unblock", command{}, errTooFewWords},
+		{"bob", "/carol hello", command{}, errUnknownVerb},
+		{"bob", "/no name!", command{}, errUnknownVerb},
+		{"bob", "/ list", command{}, errLeadingSpace},
+		{"bob", "hello \xff", command{}, errNotUTF8},
+		{"bob", strings.Repeat("a", maxText), say(strings.Repeat("a", maxText)), nil},
+		{"bob", strings.Repeat("a", maxText+1), command{}, errTextTooLong},
+
+		{"", "list", command{verb: verbList}, nil},
+		{"", "/list", command{verb: verbList}, nil},
+		{"", "/bob", command{verb: verbTalk, name: "bob"}, nil},
+		{"", "/verify", command{}, errTooFewWords},
+		{"", "hello", command{}, errUnknownVerb},
+		{"", "//hello", command{}, errUnknownVerb},
+		{"", "/", command{verb: verbTalk}, nil},
+		{"", "", command{}, nil},
+	} {
+		got, err := parseLine([]byte(tt.line), tt.target)
+		if err == nil && !reflect.DeepEqual(got, tt.want) || !errors.Is(err, tt.err) {
+			t.Errorf("%q to %q: %+v, %v; want %+v, %v", tt.line, tt.target, got, err, tt.want, tt.err)
+		}
+	}
+}
+
 func TestParseCommandErrorTellsUsage(t *testing.T) {
 	_, err := parseCommand([]byte("send bob"))
 	if got, want := fmt.Sprint(err), "send: the message is missing; usage: send <receiver> <message>"; got != want {
@@ -133,7 +199,8 @@ func TestParseCommandErrorTellsUsage(t *testing.T) {
 
 func TestHelpTellsEveryUsage(t *testing.T) {
 	var table [][]string // the words left of each explanation
-	for line := range strings.Lines(helpText) {
+	commands, _, _ := strings.Cut(helpText, "\n\n")
+	for line := range strings.Lines(commands) {
 		left, right, _ := strings.Cut(line, "  ")
 		if left == "" || strings.TrimSpace(right) == "" || len(line) > 80 {
 			t.Errorf("help line %q", line)

@@ -142,34 +142,15 @@ func (s *screen) key(text string, pos int, key rune) (string, int, bool) {
 	return complete(text, pos, names)
 }
 
-// complete completes the word before pos: the first to a command, another to a name.
+// complete completes the word before pos as far as all that fits agrees.
 func complete(text string, pos int, names []string) (string, int, bool) {
 	if pos > len(text) {
 		return "", 0, false
 	}
-	before := text[:pos]
-	start := strings.LastIndexByte(before, ' ') + 1
-	word := before[start:]
-	verbName, rest, more := strings.Cut(before, " ")
-	var candidates []string
-	switch {
-	case !more:
-		for _, g := range grammar[1:] {
-			candidates = append(candidates, g.name)
-		}
-	case completesName(verbName, strings.Count(rest, " ")):
-		candidates = names
-	}
-	var fits []string
-	for _, c := range candidates {
-		if strings.HasPrefix(c, strings.ToLower(word)) {
-			fits = append(fits, c)
-		}
-	}
+	start, fits := fitting(text[:pos], false, names)
 	if len(fits) == 0 {
 		return "", 0, false
 	}
-	slices.Sort(fits)
 	common := fits[0]
 	for _, f := range fits[1:] {
 		for !strings.HasPrefix(f, common) {
@@ -180,17 +161,6 @@ func complete(text string, pos int, names []string) (string, int, bool) {
 		common += " "
 	}
 	return text[:start] + common + text[pos:], start + len(common), true
-}
-
-// completesName says whether a command has a name as its word number n, counted from 0.
-func completesName(verbName string, n int) bool {
-	switch verbName {
-	case "send", "verify", "list", "login", "logout":
-		return n == 0
-	case "disconnect":
-		return n <= 1
-	}
-	return false
 }
 
 // keys stands between the terminal and the line editor, for Ctrl-C: the first clears the line, a second soon after ends everything, at a time
