@@ -72,6 +72,13 @@ func (l *localAccounts) Close() error {
 	return l.store.Close()
 }
 
+// recheck ends the sessions of a name whose account is another one by now.
+func (s *Server) recheck(name proto.Name) {
+	for _, session := range s.registry.of(name) {
+		session.recheck()
+	}
+}
+
 // NewDirectory returns what logins need to know of a store.
 func NewDirectory(st *store.Store) *proto.Directory {
 	id := st.Identity()
@@ -80,8 +87,12 @@ func NewDirectory(st *store.Store) *proto.Directory {
 		InventSecret: id.InventSecret,
 		Argon2:       proto.Argon2{Time: id.ArgonTime, Memory: id.ArgonMemory, Threads: id.ArgonThreads},
 		Lookup: func(name proto.Name) (proto.Account, error) {
-			a, exists, err := st.Account(name.String())
-			return proto.Account{Verifier: a.Verifier, Exists: exists}, err
+			a, found, err := st.Account(name.String())
+			expired := a.Code && !a.Expires.IsZero() && !time.Now().Before(a.Expires)
+			return proto.Account{
+				Verifier: a.Verifier, Exists: found && !a.Disabled && !expired,
+				Enrol: a.Code, Generation: a.Generation,
+			}, err
 		},
 	}
 	id = store.Identity{}

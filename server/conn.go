@@ -105,12 +105,15 @@ func (c *conn) discard(buffer []byte) {
 }
 
 // welcome writes Welcome, when the name's turn has come, and lists the session when the client's first record opens and holds a Ping.
+// One that is to choose a password neither waits for a turn nor is listed: it takes nobody's place.
 func (c *conn) welcome(keys *proto.Session, welcome []byte) (*session, *record, error) {
 	registry := &c.server.registry
-	if err := c.awaitTurn(keys.Name); err != nil {
-		return nil, nil, err
+	if !keys.Enrol {
+		if err := c.awaitTurn(keys.Name); err != nil {
+			return nil, nil, err
+		}
+		defer registry.turnOver(keys.Name)
 	}
-	defer registry.turnOver(keys.Name)
 
 	now := time.Now()
 	c.net.SetDeadline(now.Add(proto.PingDeadline))
@@ -125,13 +128,22 @@ func (c *conn) welcome(keys *proto.Session, welcome []byte) (*session, *record, 
 	if !c.server.admission.advance(c, proven) {
 		return nil, nil, errGone
 	}
-	replaced, ok := registry.list(s, time.Now())
-	if !ok {
-		return nil, nil, errGone
+	if keys.Enrol {
+		if !registry.choose(s) {
+			return nil, nil, errors.New("too many choose a password under this name")
+		}
+	} else {
+		replaced, ok := registry.list(s, time.Now())
+		if !ok {
+			return nil, nil, errGone
+		}
+		if replaced != nil {
+			replaced.stop()
+		}
 	}
-	if replaced != nil {
-		replaced.stop()
-	}
+	// Who changes an account commits that first and looks for its sessions then. We come to be found first and look at the account then:
+	// whichever is later sees the other.
+	s.recheck()
 	return s, first, nil
 }
 

@@ -81,14 +81,19 @@ func newStore(t testing.TB, names ...string) *store.Store {
 
 func addAccounts(t testing.TB, st *store.Store, names ...string) {
 	t.Helper()
-	d := NewDirectory(st)
 	for _, name := range names {
-		salt := d.Salt(nameOf(t, name))
-		v := srp.Verifier(name, &salt, fakeArgon2(passwordOf(name), salt))
+		v := verifierOf(t, st, name, passwordOf(name))
 		if err := st.Add(name, store.Account{Verifier: *v}, store.OnFile()); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// verifierOf is the verifier of a password, or of a code.
+func verifierOf(t testing.TB, st *store.Store, name, password string) *[256]byte {
+	t.Helper()
+	salt := NewDirectory(st).Salt(nameOf(t, name))
+	return srp.Verifier(name, &salt, fakeArgon2(password, salt))
 }
 
 // A world is a server that serves, and how to reach it.
@@ -163,7 +168,7 @@ func serve(t testing.TB, st *store.Store, s *Server, settings []func(*Server)) *
 			t.Errorf("after the end %d connections are counted", n)
 		}
 		g := &s.registry
-		if n := len(g.sessions) + len(g.sorted) + len(g.watchers) + len(g.untold) + len(g.pending); n != 0 {
+		if n := len(g.sessions) + len(g.choosing) + len(g.sorted) + len(g.watchers) + len(g.untold) + len(g.pending); n != 0 {
 			t.Errorf("after the end the registry holds %d sessions, %d names, %d watched, %d untold, %d pending", len(g.sessions), len(g.sorted), len(g.watchers), len(g.untold), len(g.pending))
 		}
 	})

@@ -19,24 +19,25 @@ const (
 
 // What waits for a session. Bytes of frames, before they are sealed.
 const (
-	outboxSize     = 64 << 10  // for one session
-	outboxReserve  = 4 << 10   // of them, what others' Relays leave for the session's own small answers
-	outboxLast     = 64        // of them, for the frames that end it
-	poolSize       = 256 << 20 // for all sessions
-	poolReserve    = 16 << 20  // of them, what Relays leave for answers
-	poolRetry      = 50 * time.Millisecond
-	sealedKeep     = 128 << 10 // the largest buffer of sealed records that is kept for the next write
-	stallTime      = 20 * time.Second
-	stallCheck     = 5 * time.Second // how often a write that stands still is looked at
-	flushTime      = 10 * time.Second
-	lingerTime     = 2 * time.Second // after the last record, so that the client reads it before the connection goes
-	goneFrameSize  = proto.FrameHeaderSize + proto.NameSize + proto.TagSize + 1
-	pongFrameSize  = proto.FrameHeaderSize + 8
-	ticketMaxSize  = proto.FrameHeaderSize + 16 + 1 + 352
-	presenceEntry  = proto.NameSize + 1
-	presenceMax    = proto.FrameHeaderSize + proto.MaxWatched*presenceEntry
-	passwdSaltSize = proto.FrameHeaderSize + 32 + 9 + 256
-	doneFrameSize  = proto.FrameHeaderSize + 33
+	outboxSize      = 64 << 10  // for one session
+	outboxReserve   = 4 << 10   // of them, what others' Relays leave for the session's own small answers
+	outboxLast      = 64        // of them, for the frames that end it
+	poolSize        = 256 << 20 // for all sessions
+	poolReserve     = 16 << 20  // of them, what Relays leave for answers
+	poolRetry       = 50 * time.Millisecond
+	sealedKeep      = 128 << 10 // the largest buffer of sealed records that is kept for the next write
+	stallTime       = 20 * time.Second
+	stallCheck      = 5 * time.Second // how often a write that stands still is looked at
+	flushTime       = 10 * time.Second
+	lingerTime      = 2 * time.Second // after the last record, so that the client reads it before the connection goes
+	goneFrameSize   = proto.FrameHeaderSize + proto.NameSize + proto.TagSize + 1
+	pongFrameSize   = proto.FrameHeaderSize + 8
+	noticeFrameSize = proto.FrameHeaderSize + 1
+	ticketMaxSize   = proto.FrameHeaderSize + 16 + 1 + 352
+	presenceEntry   = proto.NameSize + 1
+	presenceMax     = proto.FrameHeaderSize + proto.MaxWatched*presenceEntry
+	passwdSaltSize  = proto.FrameHeaderSize + 32 + 9 + 256
+	doneFrameSize   = proto.FrameHeaderSize + 33
 )
 
 // Sessions.
@@ -50,6 +51,8 @@ const (
 	introWindow       = time.Minute
 	presenceTime      = time.Second // changes are gathered for so long
 	maxWrongPasswords = 3
+	choosingTime      = 10 * time.Minute // for a password in place of a one-time code
+	maxChoosing       = 3                // sessions of one name that are to choose
 )
 
 // The admin socket.

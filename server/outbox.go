@@ -177,7 +177,7 @@ func (o *outbox) claim(n int) bool {
 	}
 }
 
-// answer appends a frame within the owner's claim.
+// answer appends a frame, or a few for one record, within the owner's claim.
 func (o *outbox) answer(frame []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -49,13 +49,22 @@ func (s *session) passwordSet(body []byte) *ending {
 	case err != nil:
 		return violation(err.Error())
 	}
-	_, err = s.conn.server.store.SetVerifier(s.name.String(), 0, verifier, false, time.Time{}, time.Now(), store.TheUser)
+	generation, err := s.conn.server.store.SetVerifier(s.name.String(), begun.Generation, verifier, false, time.Time{}, time.Now(), store.TheUser)
 	clear(verifier[:])
-	if err != nil {
+	switch {
+	case errors.Is(err, store.ErrChanged), errors.Is(err, store.ErrNoAccount): // by an admin, after PasswordBegin
+		s.out.answer(proto.AppendDone(nil, proto.DoneRefused, nil))
+		return nil
+	case err != nil:
 		s.conn.server.log.Error("a password could not be changed", "step", "write")
 		s.out.answer(proto.AppendDone(nil, proto.DoneNotSaved, nil))
 		return nil
 	}
+	s.generation.Store(generation)
 	s.out.answer(proto.AppendDone(nil, proto.DoneChanged, m2))
+	s.conn.server.recheck(s.name) // others that the same code let in
+	if s.keys.Enrol {
+		return endChosen
+	}
 	return nil
 }

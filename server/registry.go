@@ -11,10 +11,11 @@ import (
 	"sim/proto"
 )
 
-// registry knows who is logged in: one session a name at most.
+// registry knows who is logged in: one session a name at most; and beside them who is to choose a password, which nobody is told of.
 type registry struct {
 	mu       sync.Mutex
 	sessions map[proto.Name]*session
+	choosing map[proto.Name][]*session
 	sorted   []proto.Name // of sessions
 	watchers map[proto.Name]map[*session]struct{}
 	stopped  bool
@@ -30,6 +31,7 @@ type registry struct {
 
 func (g *registry) init() {
 	g.sessions = make(map[proto.Name]*session)
+	g.choosing = make(map[proto.Name][]*session)
 	g.watchers = make(map[proto.Name]map[*session]struct{})
 	g.untold = make(map[*session]struct{})
 	g.changes = make(chan struct{}, 1)
@@ -103,12 +105,48 @@ func (g *registry) list(s *session, now time.Time) (replaced *session, ok bool) 
 	return replaced, true
 }
 
+// choose keeps a session that is to choose a password. It is false when there are too many of that name, and when the server stops.
+func (g *registry) choose(s *session) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.stopped || len(g.choosing[s.name]) >= maxChoosing {
+		return false
+	}
+	g.choosing[s.name] = append(g.choosing[s.name], s)
+	return true
+}
+
+// of returns all sessions of a name.
+func (g *registry) of(name proto.Name) []*session {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := slices.Clone(g.choosing[name])
+	if s := g.sessions[name]; s != nil {
+		all = append(all, s)
+	}
+	return all
+}
+
+// online says of each name whether it is logged in.
+func (g *registry) online(name proto.Name) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.sessions[name] != nil
+}
+
 // unlist takes a session off the list and tells those whom it exchanged Relays with. A second time it does nothing.
 func (g *registry) unlist(s *session, reason proto.Reason) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if s.listed {
 		g.drop(s, reason)
+	}
+	if i := slices.Index(g.choosing[s.name], s); i >= 0 {
+		g.choosing[s.name] = slices.Delete(g.choosing[s.name], i, i+1)
+		if len(g.choosing[s.name]) == 0 {
+			delete(g.choosing, s.name)
+		}
+		s.keys.Clear()
 	}
 }
 
@@ -271,5 +309,14 @@ func (g *registry) stop() (list []*session) {
 	for _, s := range g.sessions {
 		g.drop(s, proto.GoneLost)
 	}
+	for _, choosing := range g.choosing {
+		for _, s := range choosing {
+			if s.mark(endStopping) {
+				list = append(list, s)
+			}
+			s.keys.Clear()
+		}
+	}
+	clear(g.choosing)
 	return list
 }

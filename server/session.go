@@ -29,6 +29,7 @@ type session struct {
 	heard  time.Time     // when the last record was handled, or Welcome was written
 	within time.Duration // when the next has to come
 	passwd passwordChange
+	asked  bool // to choose a password
 	intros introLimit
 
 	// guarded by registry.mu
@@ -37,7 +38,8 @@ type session struct {
 	watched  map[proto.Name]bool // who is watched, and what this session was told last
 	changed  map[proto.Name]struct{}
 
-	ended atomic.Pointer[ending]
+	generation atomic.Uint64 // of the account: the one that was proved, or that this session has made of it
+	ended      atomic.Pointer[ending]
 }
 
 // An ending is why a session ends.
@@ -58,6 +60,9 @@ var (
 	endStalled   = &ending{reason: "stalled", gone: proto.GoneLost, cut: true}
 	endCutOff    = &ending{reason: "cut off", gone: proto.GoneLost, cut: true}
 	endPasswords = &ending{reason: "wrong passwords", close: proto.CloseProtocol, gone: proto.GoneLost}
+	endRemoved   = &ending{reason: "the account was changed by an admin", close: proto.CloseRemoved, gone: proto.GoneLost}
+	endChosen    = &ending{reason: "a password was chosen", close: proto.CloseDone}
+	endUnchosen  = &ending{reason: "no password was chosen in time", close: proto.CloseIdle}
 )
 
 // violation is the ending of a session whose client broke the protocol.
@@ -66,7 +71,7 @@ func violation(reason string) *ending {
 }
 
 func newSession(c *conn, keys *proto.Session, now time.Time) *session {
-	return &session{
+	s := &session{
 		conn:   c,
 		name:   keys.Name,
 		tag:    newTag(),
@@ -76,11 +81,25 @@ func newSession(c *conn, keys *proto.Session, now time.Time) *session {
 		heard:  now,
 		within: proto.PingDeadline,
 	}
+	s.generation.Store(keys.Generation)
+	return s
 }
 
-// serve runs a listed session to its end. The first record, which listed it, is to be handled like all others.
+// recheck ends a session whose account was removed, disabled or reset since the session's password was proved.
+func (s *session) recheck() {
+	account, err := s.conn.server.login.Directory.Lookup(s.name)
+	clear(account.Verifier[:])
+	if err != nil || !account.Exists || account.Generation != s.generation.Load() {
+		s.end(endRemoved)
+	}
+}
+
+// serve runs a session that the registry has to its end. The first record, which took it there, is to be handled like all others.
 func (s *session) serve(first *record) {
 	c := s.conn
+	if s.keys.Enrol {
+		defer time.AfterFunc(choosingTime, func() { s.end(endUnchosen) }).Stop()
+	}
 	done := make(chan struct{})
 	c.server.running.Go(func() {
 		defer close(done)
@@ -186,21 +205,23 @@ func (s *session) handleFrames(frames *proto.Frames) *ending {
 	}
 }
 
-// turns says for each frame of a client how large its answer can be, and what handles it.
+// turns says for each frame of a client how large its answer can be, whether it has its place in a session that is to choose a password,
+// and what handles it.
 var turns = [...]struct {
-	answer int
-	handle func(*session, []byte) *ending
+	answer   int
+	choosing bool
+	handle   func(*session, []byte) *ending
 }{
-	proto.TypePing:          {pongFrameSize, (*session).ping},
-	proto.TypeList:          {proto.MaxUsersFrame, (*session).list},
-	proto.TypeWatch:         {presenceMax, (*session).watch},
-	proto.TypeRelay:         {proto.UndeliverableFrame, (*session).relay},
-	proto.TypeIntro:         {ticketMaxSize, (*session).intro},
-	proto.TypePasswordBegin: {max(passwdSaltSize, doneFrameSize), (*session).passwordBegin},
-	proto.TypePasswordSet:   {doneFrameSize, (*session).passwordSet},
-	proto.TypeLogout:        {0, func(*session, []byte) *ending { return endLogout }},
-	proto.TypeRekey:         {0, func(*session, []byte) *ending { return nil }}, // the Receiver has stepped its key
-	proto.TypeClose:         {0, func(*session, []byte) *ending { return endClosed }},
+	proto.TypePing:          {pongFrameSize + noticeFrameSize, true, (*session).ping},
+	proto.TypeList:          {proto.MaxUsersFrame, false, (*session).list},
+	proto.TypeWatch:         {presenceMax, false, (*session).watch},
+	proto.TypeRelay:         {proto.UndeliverableFrame, false, (*session).relay},
+	proto.TypeIntro:         {ticketMaxSize, false, (*session).intro},
+	proto.TypePasswordBegin: {max(passwdSaltSize, doneFrameSize), true, (*session).passwordBegin},
+	proto.TypePasswordSet:   {doneFrameSize, true, (*session).passwordSet},
+	proto.TypeLogout:        {0, true, func(*session, []byte) *ending { return endLogout }},
+	proto.TypeRekey:         {0, false, func(*session, []byte) *ending { return nil }}, // the Receiver has stepped its key
+	proto.TypeClose:         {0, true, func(*session, []byte) *ending { return endClosed }},
 }
 
 // handle handles one frame, when there is room for its answer.
@@ -209,6 +230,9 @@ func (s *session) handle(f proto.Frame) *ending {
 		return violation("a frame that no client sends")
 	}
 	turn := &turns[f.Type]
+	if s.keys.Enrol && !turn.choosing {
+		return violation("a frame that has no place before a password is chosen")
+	}
 	if turn.answer > 0 {
 		if !s.out.claim(turn.answer) {
 			return endCutOff // or whatever has ended it already
@@ -219,7 +243,12 @@ func (s *session) handle(f proto.Frame) *ending {
 }
 
 func (s *session) ping(body []byte) *ending {
-	s.out.answer(proto.AppendPong(make([]byte, 0, pongFrameSize), body))
+	answer := proto.AppendPong(make([]byte, 0, pongFrameSize+noticeFrameSize), body)
+	if s.keys.Enrol && !s.asked {
+		s.asked = true
+		answer = proto.AppendNotice(answer, proto.NoticePassword)
+	}
+	s.out.answer(answer)
 	return nil
 }
 
