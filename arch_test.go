@@ -24,7 +24,9 @@ var rooms = map[string][]string{
 		"github.com/urfave/cli/v2", "golang.org/x/term", "golang.org/x/sys/unix"},
 
 	"server": {"sim/proto", "sim/proto/puzzle", "sim/proto/ticket", "sim/store", "sim/internal/forget", "golang.org/x/sys/unix"},
-	"client": {"sim/proto", "sim/proto/puzzle", "sim/proto/e2e", "sim/proto/ticket", "sim/proto/record", "sim/password", "sim/internal/forget", "golang.org/x/term"},
+	"client": {"sim/proto", "sim/proto/puzzle", "sim/proto/e2e", "sim/proto/ticket", "sim/proto/record", "sim/password", "sim/client/editor", "sim/internal/forget", "golang.org/x/term"},
+
+	"client/editor": {"github.com/rivo/uniseg"},
 
 	"proto":        {"sim/proto/srp", "sim/proto/puzzle", "sim/proto/record", "sim/proto/box", "sim/proto/ticket"},
 	"proto/e2e":    {"sim/proto/box", "sim/proto/ticket"},
@@ -40,13 +42,15 @@ var rooms = map[string][]string{
 
 	"internal/forget":  {},
 	"internal/payload": {},
-	"internal/memwalk": {"sim/internal/forget"}, // of tests: nothing else imports it
+	"internal/memwalk": {"sim/internal/forget"},    // of tests: nothing else imports it
+	"internal/vt":      {"github.com/rivo/uniseg"}, // of tests as well
 }
 
 // modules are the lines that go.mod may have, each with its reason.
 var modules = map[string]string{
 	"filippo.io/bigmod":             "SRP's arithmetic in constant time",
 	"github.com/ccojocar/zxcvbn-go": "the strength of passwords",
+	"github.com/rivo/uniseg":        "where a character ends, and how wide it is, for the line that is typed",
 	"github.com/urfave/cli/v2":      "the command line",
 	"go.etcd.io/bbolt":              "the server's one file",
 	"golang.org/x/crypto":           "Argon2id, and cryptobyte to cut fields",

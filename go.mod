@@ -6,6 +6,7 @@ go 1.26.0
 require (
 	filippo.io/bigmod v0.1.0 // constant-time modular arithmetic for SRP: the standard library has none that is public
 	github.com/ccojocar/zxcvbn-go v1.0.4 // how strong a password is
+	github.com/rivo/uniseg v0.4.7 // characters as people count them, and their widths on a terminal
 	github.com/urfave/cli/v2 v2.27.7 // the command line
 	go.etcd.io/bbolt v1.5.0 // the database file
 	golang.org/x/crypto v0.58.0 // Argon2id
@@ -21,6 +22,8 @@ require (
 )
 
 require (
+	filippo.io/age v1.3.2 // indirect
+	filippo.io/hpke v0.4.0 // indirect
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
 	github.com/xrash/smetrics v0.0.0-20240521201337-686a1a2994c1 // indirect
