@@ -192,7 +192,7 @@ func (r *runner) event(e event) {
 	case users:
 		r.ui.know(e.names...)
 		if p := r.find(e.id); p != nil {
-			p.done, p.result = true, sayList(e.names)
+			p.done, p.result = true, saidList{nameList(e.names)}
 		}
 	case unconfirmed:
 		r.ui.say(sayUnconfirmed(e.peer))

@@ -41,14 +41,26 @@ type (
 		Confirmed bool   `json:"confirmed"`
 		Reason    string `json:"reason,omitempty"`
 	}
-	saidRecv struct {
+	saidBlock   struct{ userField }
+	saidUnblock struct{ userField }
+	saidBlocked struct {
+		Blocked []string `json:"blocked"`
+	}
+	saidWatch   struct{ userField }
+	saidUnwatch struct{ userField }
+	saidWatched struct {
+		Watched []string `json:"watched"`
+	}
+	saidPasswd struct{ userField } // the user's password was changed
+	saidRecv   struct {
 		Count  int    `json:"count"`
 		Reason string `json:"reason,omitempty"`
 	}
 	// saidEvent is something that nobody asked for.
 	saidEvent struct {
-		Event string `json:"event"`
-		Who   string `json:"who,omitempty"` // it is about
+		Event  string `json:"event"`
+		Who    string `json:"who,omitempty"`    // it is about
+		Online *bool  `json:"online,omitempty"` // presence
 
 		text string
 	}
@@ -109,6 +121,13 @@ func (s saidList) word() string       { return "list" }
 func (s saidSend) word() string       { return "send" }
 func (s saidDisconnect) word() string { return "disconnect" }
 func (s saidVerify) word() string     { return "verify" }
+func (s saidBlock) word() string      { return "block" }
+func (s saidBlocked) word() string    { return "block" }
+func (s saidUnblock) word() string    { return "unblock" }
+func (s saidWatch) word() string      { return "watch" }
+func (s saidWatched) word() string    { return "watch" }
+func (s saidUnwatch) word() string    { return "unwatch" }
+func (s saidPasswd) word() string     { return "passwd" }
 func (s saidRecv) word() string       { return "recv" }
 func (s saidEvent) word() string      { return "event" }
 func (s saidHint) word() string       { return "hint" }
@@ -135,8 +154,18 @@ func (s saidLogin) line() string      { return "= logged in as " + s.User }
 func (s saidLogout) line() string     { return "= logged out " + s.User }
 func (s saidDisconnect) line() string { return "= disconnected from " + s.With }
 
-func (s saidList) line() string {
-	return strings.Join(append([]string{fmt.Sprintf("= online (%d):", len(s.Online))}, s.Online...), " ")
+func (s saidBlock) line() string   { return "= blocked " + s.User }
+func (s saidUnblock) line() string { return "= unblocked " + s.User }
+func (s saidWatch) line() string   { return "= watching " + s.User }
+func (s saidUnwatch) line() string { return "= watching " + s.User + " no more" }
+func (s saidPasswd) line() string  { return "= password changed" }
+
+func (s saidList) line() string    { return listed("online", s.Online) }
+func (s saidBlocked) line() string { return listed("blocked", s.Blocked) }
+func (s saidWatched) line() string { return listed("watched", s.Watched) }
+
+func listed(what string, names []string) string {
+	return strings.Join(append([]string{fmt.Sprintf("= %s (%d):", what, len(names))}, names...), " ")
 }
 
 func (s saidSend) line() string { return "= " + s.To + ": " + because(s.Outcome, s.Reason) }
@@ -180,12 +209,13 @@ func sayMessage(m message) saidMessage {
 	return saidMessage{From: m.from.String(), Text: m.text, Confirmed: m.confirmed, of: m}
 }
 
-func sayList(names []proto.Name) saidList {
-	s := saidList{Online: make([]string, 0, len(names))}
+// nameList is never nil: an object has an empty list where there is nobody.
+func nameList(names []proto.Name) []string {
+	list := make([]string, 0, len(names))
 	for _, n := range names {
-		s.Online = append(s.Online, n.String())
+		list = append(list, n.String())
 	}
-	return s
+	return list
 }
 
 func saySend(to proto.Name, o outcome) saidSend {
@@ -211,9 +241,17 @@ var (
 )
 
 func sayUnconfirmed(peer proto.Name) saidEvent {
-	return saidEvent{"unconfirmed", peer.String(), fmt.Sprintf("%s is no longer confirmed: a new conversation began that does not continue the old one; verify %s again", peer, peer)}
+	return saidEvent{Event: "unconfirmed", Who: peer.String(), text: fmt.Sprintf("%s is no longer confirmed: a new conversation began that does not continue the old one; verify %s again", peer, peer)}
 }
 
 func sayParted(p parted) saidEvent {
-	return saidEvent{p.how.word(), p.peer.String(), p.peer.String() + " " + string(p.how)}
+	return saidEvent{Event: p.how.word(), Who: p.peer.String(), text: p.peer.String() + " " + string(p.how)}
+}
+
+func sayPresence(p presence) saidEvent {
+	is := "offline"
+	if p.online {
+		is = "online"
+	}
+	return saidEvent{Event: "presence", Who: p.who.String(), Online: &p.online, text: p.who.String() + " is " + is}
 }
