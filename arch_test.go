@@ -20,8 +20,8 @@ import (
 // rooms is the import map: which of our packages, and whose others, a folder may import. What is not in it is not allowed.
 // The relay can't read messages, since no way leads from server to proto/e2e.
 var rooms = map[string][]string{
-	".": {"sim/server", "sim/client", "sim/store", "sim/password", "sim/proto", "sim/proto/srp", "sim/internal/payload",
-		"github.com/urfave/cli/v2", "golang.org/x/term", "golang.org/x/sys/unix"},
+	".": {"sim/server", "sim/client", "sim/store", "sim/password", "sim/proto", "sim/proto/srp", "sim/internal/payload", "sim/internal/wholefile",
+		"filippo.io/age", "github.com/urfave/cli/v2", "golang.org/x/term", "golang.org/x/sys/unix"},
 
 	"server": {"sim/proto", "sim/proto/puzzle", "sim/proto/ticket", "sim/store", "sim/internal/forget", "golang.org/x/sys/unix"},
 	"client": {"sim/proto", "sim/proto/puzzle", "sim/proto/e2e", "sim/proto/ticket", "sim/proto/record", "sim/password", "sim/client/editor", "sim/internal/forget", "golang.org/x/term"},
@@ -38,16 +38,18 @@ var rooms = map[string][]string{
 
 	"password": {"golang.org/x/crypto/argon2", "golang.org/x/text/secure/precis", "golang.org/x/text/unicode/norm",
 		"github.com/ccojocar/zxcvbn-go", "github.com/ccojocar/zxcvbn-go/scoring"},
-	"store": {"go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
+	"store": {"sim/internal/wholefile", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
 
-	"internal/forget":  {},
-	"internal/payload": {},
-	"internal/memwalk": {"sim/internal/forget"},    // of tests: nothing else imports it
-	"internal/vt":      {"github.com/rivo/uniseg"}, // of tests as well
+	"internal/forget":    {},
+	"internal/payload":   {},
+	"internal/wholefile": {},
+	"internal/memwalk":   {"sim/internal/forget"},    // of tests: nothing else imports it
+	"internal/vt":        {"github.com/rivo/uniseg"}, // of tests as well
 }
 
 // modules are the lines that go.mod may have, each with its reason.
 var modules = map[string]string{
+	"filippo.io/age":                "backups under a passphrase",
 	"filippo.io/bigmod":             "SRP's arithmetic in constant time",
 	"github.com/ccojocar/zxcvbn-go": "the strength of passwords",
 	"github.com/rivo/uniseg":        "where a character ends, and how wide it is, for the line that is typed",
@@ -61,6 +63,7 @@ var modules = map[string]string{
 	"github.com/creack/pty":           "tests: a terminal for `sim client`",
 	"github.com/rogpeppe/go-internal": "tests: the stories in testdata/script",
 
+	"filippo.io/hpke":                    "of age",
 	"github.com/cpuguy83/go-md2man/v2":   "of urfave/cli",
 	"github.com/russross/blackfriday/v2": "of urfave/cli",
 	"github.com/xrash/smetrics":          "of urfave/cli",

@@ -4,6 +4,7 @@ go 1.26.0
 
 // What the binary is made of.
 require (
+	filippo.io/age v1.3.2 // a backup is encrypted under a passphrase
 	filippo.io/bigmod v0.1.0 // constant-time modular arithmetic for SRP: the standard library has none that is public
 	github.com/ccojocar/zxcvbn-go v1.0.4 // how strong a password is
 	github.com/rivo/uniseg v0.4.7 // characters as people count them, and their widths on a terminal
@@ -22,7 +23,6 @@ require (
 )
 
 require (
-	filippo.io/age v1.3.2 // indirect
 	filippo.io/hpke v0.4.0 // indirect
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect

@@ -90,3 +90,25 @@ func cutShort(path string, cause error) error {
 func notSaved(path string, cause error) error {
 	return &failure{fmt.Sprintf("the database %s could not be written, so nothing was changed: see that its disk has room and can be written to, and try again", path), ErrNotSaved, cause}
 }
+
+func notCopied(path string, cause error) error {
+	return &failure{fmt.Sprintf("no copy of the database %s could be made beside it, where a backup begins: see that its disk has room and can be written to, and try again", path), ErrNotSaved, cause}
+}
+
+// notRestored tells why a copy is not put back. What is wrong with the copy is told
+// of the copy, and not of the passing file that it was in.
+func notRestored(path string, cause error) error {
+	f := &failure{"the backup is damaged and can't be restored, and nothing was changed: take another one", ErrDamaged, nil}
+	switch {
+	case errors.Is(cause, ErrNewer):
+		f = &failure{"the backup was made by a newer sim, and nothing was changed: restore it with that one", ErrNewer, nil}
+	case errors.Is(cause, ErrNotOurs), errors.Is(cause, fs.ErrNotExist):
+		f = &failure{"this is no backup of sim's, and nothing was changed: name another file", ErrNotOurs, nil}
+	case errors.Is(cause, ErrNotSaved):
+		f = notSaved(path, nil).(*failure)
+	}
+	if why, ok := errors.AsType[*failure](cause); ok {
+		f.cause = why.cause
+	}
+	return f
+}

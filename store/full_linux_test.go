@@ -3,9 +3,11 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,11 +33,6 @@ func limitFiles(size uint64) {
 }
 
 const noLimit = ^uint64(0)
-
-func fail(a ...any) {
-	fmt.Fprintln(os.Stderr, a...)
-	os.Exit(1)
-}
 
 // fullHelper adds accounts until the disk is full, and one more after it has
 // room again.
@@ -141,4 +138,68 @@ func TestFIFOIsNotOurs(t *testing.T) {
 	}
 	_, err := Open(path, testOptions) // must not wait for a writer
 	wantError(t, err, ErrNotOurs, path)
+}
+
+func init() {
+	helpers["full backup"] = fullBackupHelper
+	helpers["full migration"] = fullMigrationHelper
+}
+
+// fullBackupHelper makes a backup on a disk that has no room for one.
+func fullBackupHelper(path string) {
+	s, err := Open(path, testOptions)
+	if err != nil {
+		fail(err)
+	}
+	limitFiles(8 << 10)
+	err = s.Backup(io.Discard, monday, testActor)
+	if !errors.Is(err, ErrNotSaved) || !strings.Contains(err.Error(), syscall.EFBIG.Error()) || !strings.Contains(err.Error(), "where a backup begins") {
+		fail("not ErrNotSaved with its cause:", err)
+	}
+	limitFiles(noLimit)
+	if err := s.Add("alice", account("alice"), testActor); err != nil {
+		fail("afterwards:", err)
+	}
+	s.Close()
+}
+
+// fullMigrationHelper brings a database forward on disks that have room for a
+// part of the copy, and for the copy alone.
+func fullMigrationHelper(path string) {
+	info, err := os.Stat(path)
+	if err != nil {
+		fail(err)
+	}
+	for _, room := range []int64{5000, info.Size()} {
+		limitFiles(uint64(room))
+		_, err := Open(path, testOptions)
+		if !errors.Is(err, ErrNotSaved) || !strings.Contains(err.Error(), syscall.EFBIG.Error()) {
+			fail("room", room, "not ErrNotSaved with its cause:", err)
+		}
+	}
+}
+
+func TestDiskFullForABackup(t *testing.T) {
+	path := newPath(t)
+	mustOpen(t, path).Close()
+	if err := helper(t, "full backup", path).Run(); err != nil {
+		t.Error(err)
+	}
+	if got := files(t, path); !slices.Equal(got, []string{"sim.db"}) {
+		t.Errorf("left: %q", got)
+	}
+}
+
+func TestDiskFullForAMigration(t *testing.T) {
+	path := newPath(t)
+	oldDatabase(t, path, 500)
+	if err := helper(t, "full migration", path).Run(); err != nil {
+		t.Error(err)
+	}
+	if got := files(t, path); !slices.Equal(got, []string{"sim.db"}) {
+		t.Errorf("left: %q", got)
+	}
+	if h, err := mustOpen(t, path).Check(); err != nil || h.Accounts != 500 {
+		t.Errorf("%+v, %v", h, err)
+	}
 }

@@ -1,6 +1,10 @@
 package store
 
-import "time"
+import (
+	"fmt"
+	"os"
+	"time"
+)
 
 const testActor Actor = "uid 1000 in a test"
 
@@ -29,4 +33,10 @@ func allNames(s *Store) (all []string, err error) {
 func setVerifier(s *Store, name string, v *[256]byte, now time.Time) error {
 	_, err := s.SetVerifier(name, 0, v, false, time.Time{}, now, testActor)
 	return err
+}
+
+// fail ends a helper.
+func fail(a ...any) {
+	fmt.Fprintln(os.Stderr, a...)
+	os.Exit(1)
 }

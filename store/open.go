@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"sim/internal/wholefile"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -28,45 +29,43 @@ type Options struct {
 	ArgonTime    uint32           // passes
 	ArgonMemory  uint32           // KiB
 	ArgonThreads uint8            // lanes
+
+	noCopy bool // of an older layout, since this database is a copy already
 }
 
 // Open opens the database at path and holds it until Close. Where there is no
 // file, or one in which nothing was ever written, it makes a new one (mode
 // 0600) with a fresh Identity, in one transaction: a process that dies in the
-// middle leaves no identity or a whole one.
+// middle leaves no identity or a whole one. One of an older layout it brings
+// forward, after a copy.
 //
 // It returns ErrHeld after a second if the file is held, ErrNotOurs, ErrNewer
 // and ErrDamaged without having changed a byte, and ErrNotSaved if a new
-// database could not be written. Other errors (a missing directory, a missing
-// permission) wrap those of package fs.
+// database, or the new layout, could not be written. Other errors (a missing
+// directory, a missing permission) wrap those of package fs.
 func Open(path string, opts Options) (*Store, error) {
-	fresh := false
-	info, err := os.Stat(path)
+	fresh, err := isFresh(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && opts.Existing:
+	case err != nil:
+		return nil, err
+	case fresh && opts.Existing:
 		return nil, missing(path)
-	case errors.Is(err, fs.ErrNotExist):
+	case fresh:
 		dir := filepath.Dir(path)
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("the database %s can't be made since the directory %s doesn't exist: make it, or name another file: %w", path, dir, err)
 		}
-		fresh = true
-	case err != nil:
-		return nil, noAccess(path, err)
-	case info.IsDir():
-		return nil, notOurs(path, "a directory", nil)
-	case !info.Mode().IsRegular():
-		return nil, notOurs(path, "not a regular file", nil)
-	case info.Size() == 0 && opts.Existing:
-		return nil, missing(path)
-	case info.Size() == 0:
-		fresh = true
-	}
-	// To open a file for writing, bbolt may change it. So what is there is
-	// looked at first through a handle that can't write.
-	if !fresh {
-		if err := inspect(path, opts.Existing); err != nil {
+	default:
+		// To open a file for writing, bbolt may change it. So what is there
+		// is looked at first through a handle that can't write.
+		looked, err := open(path, true)
+		if err != nil {
 			return nil, err
+		}
+		err = looked.look()
+		looked.Close()
+		if err != nil && (err != errEmpty || opts.Existing) {
+			return nil, orMissing(path, err)
 		}
 	}
 	s, err := open(path, false)
@@ -80,30 +79,54 @@ func Open(path string, opts Options) (*Store, error) {
 		s.Close()
 		return nil, err
 	}
-	if info, err := s.file.Stat(); err == nil && runtime.GOOS != "windows" {
-		s.exposed = info.Mode().Perm()&0o077 != 0
+	wholefile.RemovePartial(path) // of a backup that was killed
+	return s, nil
+}
+
+// Look opens a database that is there, of any layout up to today's, for reading
+// alone, and keeps others from writing to it until Close. Its errors are Open's,
+// and one of fs.ErrNotExist where there is none.
+func Look(path string) (*Store, error) {
+	fresh, err := isFresh(path)
+	if err != nil {
+		return nil, err
+	}
+	if fresh {
+		return nil, missing(path)
+	}
+	s, err := open(path, true)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.look(); err != nil {
+		s.Close()
+		return nil, orMissing(path, err)
 	}
 	return s, nil
 }
 
-// inspect returns an error when what is at path can't be opened for writing
-// without harm, or, with existing, is no database yet.
-func inspect(path string, existing bool) error {
-	s, err := open(path, true)
-	if err != nil {
-		return err
+// isFresh reports whether there is nothing at path, or a file without a byte. It
+// returns an error when there is what can't be a database.
+func isFresh(path string) (bool, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return true, nil
+	case err != nil:
+		return false, noAccess(path, err)
+	case info.IsDir():
+		return false, notOurs(path, "a directory", nil)
+	case !info.Mode().IsRegular():
+		return false, notOurs(path, "not a regular file", nil)
 	}
-	defer s.Close()
-	return s.view(func(tx *bolt.Tx) error {
-		_, _, err := s.read(tx)
-		if err == errEmpty && existing {
-			return missing(path)
-		}
-		if err != errEmpty {
-			return err
-		}
-		return nil
-	})
+	return info.Size() == 0, nil
+}
+
+func orMissing(path string, err error) error {
+	if err == errEmpty {
+		return missing(path)
+	}
+	return err
 }
 
 // open opens what bbolt takes for a database, ours or not.
@@ -120,8 +143,9 @@ func open(path string, readOnly bool) (s *Store, err error) {
 		}
 	}()
 	s.db, err = bolt.Open(path, 0o600, &bolt.Options{
-		Timeout:  holdTimeout,
-		ReadOnly: readOnly,
+		Timeout:         holdTimeout,
+		ReadOnly:        readOnly,
+		PreLoadFreelist: true, // here, where a panic is caught
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 			f, err := os.OpenFile(name, flag, mode)
 			s.file = f
@@ -220,26 +244,39 @@ func (s *Store) read(tx *bolt.Tx) (id Identity, schema uint32, err error) {
 	return id, schema, nil
 }
 
-// load reads the identity, or makes it where there is none, and brings an older
-// layout forward.
-func (s *Store) load(opts Options) error {
-	err := s.view(func(tx *bolt.Tx) (err error) {
+// look reads what is there; errEmpty when that is nothing.
+func (s *Store) look() error {
+	if info, err := s.file.Stat(); err == nil && runtime.GOOS != "windows" {
+		s.exposed = info.Mode().Perm()&0o077 != 0
+	}
+	return s.view(func(tx *bolt.Tx) (err error) {
 		s.identity, s.schema, err = s.read(tx)
 		return err
 	})
+}
+
+// load reads what is there, or makes it where there is nothing, and brings an
+// older layout forward.
+func (s *Store) load(opts Options) error {
+	// It may have been replaced while this process waited to hold it.
+	held, err := s.file.Stat()
+	if err != nil {
+		return noAccess(s.path, err)
+	}
+	if named, err := os.Stat(s.path); err != nil || !os.SameFile(held, named) {
+		return &failure{fmt.Sprintf("the database %s was just replaced by another one: try again", s.path), ErrHeld, err}
+	}
 	now := time.Now
 	if opts.Now != nil {
 		now = opts.Now
 	}
-	switch {
-	case err == errEmpty && opts.Existing: // since it was inspected
-		return missing(s.path)
-	case err == errEmpty:
+	switch err := s.look(); {
+	case err == errEmpty && !opts.Existing:
 		return s.create(opts, now())
 	case err != nil:
-		return err
-	case s.schema < schemaVersion:
-		return s.migrate(now())
+		return orMissing(s.path, err)
+	case s.schema == 1:
+		return s.migrate(now(), !opts.noCopy)
 	}
 	return nil
 }
@@ -284,25 +321,9 @@ func (s *Store) create(opts Options, now time.Time) error {
 		return err
 	}
 	// The file's name, too, has to be there after a power cut.
-	if err := syncDir(filepath.Dir(s.path)); err != nil {
+	if err := wholefile.SyncDir(filepath.Dir(s.path)); err != nil {
 		return notSaved(s.path, err)
 	}
 	s.identity, s.schema, s.made = id, schemaVersion, true
-	return nil
-}
-
-// syncDir makes the names in a directory durable, where the system knows how.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return nil // may be written to but not listed: nothing to be done
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !isUnsupported(err) {
-		return err
-	}
 	return nil
 }

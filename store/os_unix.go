@@ -11,11 +11,6 @@ import (
 // isReadOnly reports whether the file system takes no changes at all.
 func isReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
 
-// isUnsupported reports whether the file system doesn't know what it was asked.
-func isUnsupported(err error) bool {
-	return errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported)
-}
-
 // abandon lets go of bbolt's lock and file. To close the file is not enough: the
 // memory map that stays keeps the lock with it.
 func abandon(f *os.File) error {

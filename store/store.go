@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,7 +33,10 @@ type Store struct {
 	identity Identity
 	schema   uint32
 	made     bool
+	oldCopy  string
 	exposed  bool
+
+	backup sync.Mutex // held while one is made
 
 	// broken holds the error of a write that met damage. bbolt can't be
 	// trusted to have let go of its locks then, so nothing is tried again.
@@ -98,6 +102,10 @@ func (s *Store) Identity() Identity { return s.identity }
 
 // Made reports whether Open made the database.
 func (s *Store) Made() bool { return s.made }
+
+// OldCopy returns the name of the copy that Open made before it brought an older
+// layout forward, or "". The copy holds the server's key.
+func (s *Store) OldCopy() string { return s.oldCopy }
 
 // Exposed reports whether others than the file's owner had access to it by its
 // mode when it was opened; never on Windows, which has other means.

@@ -1,0 +1,154 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"sim/internal/wholefile"
+)
+
+// Backup writes a compacted copy of the database to w: a database itself. Others
+// use the Store meanwhile, and what they change after the call began may not be in
+// the copy. That a copy was made is recorded before the first byte of it leaves.
+//
+// The copy is made beside the database first, so that a slow w holds nothing up.
+// The errors are ErrDamaged, ErrNotSaved when there is no room for the copy, one
+// about another backup that is being made, and w's as they are.
+func (s *Store) Backup(w io.Writer, now time.Time, by Actor) error {
+	if !s.backup.TryLock() {
+		return fmt.Errorf("another backup of the database %s is being made: wait until it is done, and try again", s.path)
+	}
+	defer s.backup.Unlock()
+	f, err := wholefile.Create(s.path)
+	if err != nil {
+		return notCopied(s.path, err)
+	}
+	defer f.Abort()
+	if err := s.compact(f.Name()); err != nil {
+		return err
+	}
+	if err := s.update(func(tx *bolt.Tx) error {
+		_, err := record(tx, now, by, BackedUp, "")
+		return err
+	}); err != nil {
+		return err
+	}
+	_, err = io.Copy(w, f.File)
+	return err
+}
+
+// compact copies what is in the database to a file that is empty.
+func (s *Store) compact(path string) error {
+	return s.guard(false, func() error {
+		to, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: holdTimeout, NoSync: true}) // it is a passing file
+		if err != nil {
+			return notCopied(s.path, err)
+		}
+		defer to.Close()
+		var health Health
+		if err := s.db.View(func(tx *bolt.Tx) error { return s.walk(tx, &health) }); err != nil {
+			return err // a copy of what is damaged would be one, too
+		}
+		if err := bolt.Compact(to, s.db, 0); err != nil {
+			return notCopied(s.path, err)
+		}
+		return nil
+	})
+}
+
+// Restore makes the database at path from a copy of one, after every part of it
+// was checked. Where there is a database it returns an error of fs.ErrExist, or,
+// with replace, keeps that one under the name that it returns. It returns ErrHeld
+// while a server has it. Nothing is changed when there is an error.
+func Restore(path string, content io.Reader, replace bool, now time.Time, by Actor) (kept string, err error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	there, release, err := hold(path)
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	if there && !replace {
+		return "", &failure{fmt.Sprintf("there is a database %s already, and it was left as it is: name another file with --db, or --force to put it aside", path), fs.ErrExist, nil}
+	}
+	f, err := wholefile.Create(path)
+	if err != nil {
+		return "", notSaved(path, err)
+	}
+	defer f.Abort()
+	if _, err := io.Copy(f, content); err != nil {
+		if wrote, ok := errors.AsType[*fs.PathError](err); ok && wrote.Path == f.Name() {
+			err = notSaved(path, wrote.Err)
+		}
+		return "", err
+	}
+	if err := prove(f.Name(), now, by); err != nil {
+		return "", notRestored(path, err)
+	}
+	if runtime.GOOS == "windows" {
+		release() // no file that is open can be replaced there
+	}
+	if there {
+		if kept, err = wholefile.Keep(path, path+".before-restore"); err != nil {
+			return "", notSaved(path, err)
+		}
+	}
+	if err := f.Commit(there); err != nil {
+		if kept != "" {
+			os.Remove(kept)
+		}
+		return "", notSaved(path, err)
+	}
+	return kept, nil
+}
+
+// prove checks a copy, and records in it that it was put back.
+func prove(path string, now time.Time, by Actor) error {
+	s, err := Open(path, Options{Existing: true, noCopy: true, Now: func() time.Time { return now }})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if _, err := s.Check(); err != nil {
+		return err
+	}
+	return s.update(func(tx *bolt.Tx) error {
+		_, err := record(tx, now, by, Restored, "")
+		return err
+	})
+}
+
+// hold reports whether there is a file at path, and keeps a server from starting
+// on it until release. A file that is no database can't be held, and needn't be.
+func hold(path string) (there bool, release func(), err error) {
+	nothing := func() {}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nothing, nil
+	case err != nil:
+		return false, nothing, noAccess(path, err)
+	case info.IsDir():
+		return false, nothing, notOurs(path, "a directory", nil)
+	case info.Size() == 0:
+		return true, nothing, nil
+	}
+	s, err := open(path, true)
+	switch {
+	case errors.Is(err, ErrHeld), err != nil && isAccess(err):
+		return true, nothing, err
+	case err != nil: // damaged, perhaps: the very time for a restore
+		return true, nothing, nil
+	}
+	return true, sync.OnceFunc(func() { s.Close() }), nil
+}
