@@ -24,7 +24,7 @@ func fitting(before string, talking bool, names []string) (start int, fits []str
 			start = len("/")
 			candidates = append(candidates, names...)
 		}
-	case strings.Count(rest, " ") < namesOf(command):
+	case strings.Count(rest, " ") < namesAfter(command):
 		candidates = names
 	}
 	word := strings.ToLower(before[start:])
@@ -37,8 +37,8 @@ func fitting(before string, talking bool, names []string) (start int, fits []str
 	return start, slices.Compact(fits)
 }
 
-// namesOf says how many of the words behind a command are names.
-func namesOf(command string) int {
+// namesAfter says how many of the words behind a command are names.
+func namesAfter(command string) int {
 	for _, g := range grammar[verbNone+1:] {
 		if g.name == command {
 			return g.names
