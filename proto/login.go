@@ -135,5 +135,10 @@ func appendLP(b, x []byte) []byte {
 	return append(append(b, byte(len(x)>>8), byte(len(x))), x...)
 }
 
+// AppendBusy appends what a server says in place of Challenge, Salt or Welcome when it has no time: when to try again. Then it closes.
+func AppendBusy(b []byte, seconds uint16) []byte {
+	return appendBody(b, []byte{msgBusy, byte(seconds >> 8), byte(seconds)})
+}
+
 // appendBody appends a body of the login as it goes over the wire: its length and itself.
 func appendBody(b, body []byte) []byte { return appendLP(b, body) }

@@ -76,7 +76,7 @@ func TestServerMatrix(t *testing.T) {
 						t.Fatalf("message %d%s: %v", i, again, err)
 					}
 				}
-				if s.state != serverDone || s.Greeted() == state.silent {
+				if s.state != TurnOver || s.Greeted() == state.silent {
 					t.Fatalf("message %d: state %d, greeted %v", i, s.state, s.Greeted())
 				}
 				if state.due != nil {
@@ -116,7 +116,7 @@ func TestServerAdmits(t *testing.T) {
 			if err == nil || state.err != nil && err != state.err || state.err == nil && !isPeer(err) {
 				t.Fatalf("state %d, %d bytes: %v", state.server.state, n, err)
 			}
-			if s.state != serverDone {
+			if s.state != TurnOver {
 				t.Fatalf("state %d goes on after %d bytes", state.server.state, n)
 			}
 			if n > 2000 && n < 65000 {

@@ -19,7 +19,7 @@ import (
 type LoginConfig struct {
 	Key               *ecdh.PrivateKey // the static X25519 key, whose public half the clients pin
 	Directory         *Directory
-	PuzzleBits        uint8 // of Challenge's puzzle: 2^bits expected hashes; 0 for none
+	PuzzleBits        uint8 // of Challenge's puzzle: 2^bits expected hashes; 0 for none; see SetPuzzles
 	AccountPuzzleBits uint8
 	Epoch             func() *Epoch // the current one
 }
@@ -28,8 +28,10 @@ type LoginConfig struct {
 // Its caller reads a length, asks Admits, reads the body, calls Handle and writes what that returns.
 type LoginServer struct {
 	config   *LoginConfig
-	state    serverState
+	state    Turn
 	greeted  bool // a right mac1 has come
+	bits     func() uint8
+	account  func(Name) uint8
 	deadline time.Time
 
 	epoch    *Epoch
@@ -54,16 +56,16 @@ type LoginServer struct {
 	atLogin   box.State // at h2
 }
 
-type serverState int
+// Turn is the state of a LoginServer: what it waits for.
+type Turn int
 
-// The states of a LoginServer are what it waits for.
 const (
-	serverAwaitsHello serverState = iota
-	serverAwaitsSolution
-	serverAwaitsLogin
-	serverAwaitsProof
-	serverAwaitsSession // the session to resume, from our own side
-	serverDone
+	TurnHello Turn = iota
+	TurnSolution
+	TurnLogin   // its step is public-key work, as Proof's is
+	TurnProof   // see CheckProof
+	TurnSession // the session to resume, from our own side
+	TurnOver
 )
 
 // loginTurns says what a state takes: the type of a body and its length, and the step that it leads to.
@@ -72,18 +74,32 @@ var loginTurns = [...]struct {
 	min, max int
 	step     func(*LoginServer, time.Time, []byte) ([]byte, *Session, error)
 }{
-	serverAwaitsHello:    {msgHello, helloMin, helloMax, (*LoginServer).takeHello},
-	serverAwaitsSolution: {msgSolution, solutionLen, solutionLen, (*LoginServer).takeSolution},
-	serverAwaitsLogin:    {msgLogin, loginLen, loginLen, (*LoginServer).takeLogin},
-	serverAwaitsProof:    {msgProof, proofLen, proofLen, (*LoginServer).takeProof},
-	serverAwaitsSession:  {},
-	serverDone:           {},
+	TurnHello:    {msgHello, helloMin, helloMax, (*LoginServer).takeHello},
+	TurnSolution: {msgSolution, solutionLen, solutionLen, (*LoginServer).takeSolution},
+	TurnLogin:    {msgLogin, loginLen, loginLen, (*LoginServer).takeLogin},
+	TurnProof:    {msgProof, proofLen, proofLen, (*LoginServer).takeProof},
+	TurnSession:  {},
+	TurnOver:     {},
 }
 
 // NewLoginServer begins a login at the moment its connection was accepted.
 func NewLoginServer(config *LoginConfig, now time.Time) *LoginServer {
-	return &LoginServer{config: config, deadline: now.Add(HelloDeadline)}
+	return &LoginServer{
+		config:   config,
+		deadline: now.Add(HelloDeadline),
+		bits:     func() uint8 { return config.PuzzleBits },
+		account:  func(Name) uint8 { return config.AccountPuzzleBits },
+	}
 }
+
+// SetPuzzles makes the puzzles of this login as hard as two functions say, in place of the config: bits, 0 for none or 4 at least.
+// challenge is called when a right mac1 has come, account when Login has told a name, real or not, that is not a session's to resume.
+func (l *LoginServer) SetPuzzles(challenge func() uint8, account func(Name) uint8) {
+	l.bits, l.account = challenge, account
+}
+
+// Turn is what the login waits for.
+func (l *LoginServer) Turn() Turn { return l.state }
 
 // Deadline is when the wait for the message that is due ends.
 func (l *LoginServer) Deadline() time.Time { return l.deadline }
@@ -129,7 +145,7 @@ func (l *LoginServer) fault(err error) error {
 
 // Clear ends the login and forgets its secrets and its epoch.
 func (l *LoginServer) Clear() {
-	l.state = serverDone
+	l.state = TurnOver
 	if l.srp != nil {
 		l.srp.Clear()
 	}
@@ -155,7 +171,7 @@ func (l *LoginServer) takeHello(now time.Time, body []byte) ([]byte, *Session, e
 	if !slices.Contains(versions, Version) {
 		return appendBody(nil, []byte{msgRefusal, 1, Version}), nil, peerErrorf("versions %v", versions)
 	}
-	p := puzzle.Puzzle{Count: puzzle.Count, Bits: l.config.PuzzleBits}
+	p := puzzle.Puzzle{Count: puzzle.Count, Bits: l.bits()}
 	rand.Read(p.Seed[:])
 	return l.greet(now, body, p, l.config.Epoch())
 }
@@ -163,7 +179,7 @@ func (l *LoginServer) takeHello(now time.Time, body []byte) ([]byte, *Session, e
 func (l *LoginServer) greet(now time.Time, hello []byte, p puzzle.Puzzle, epoch *Epoch) ([]byte, *Session, error) {
 	l.hello = append([]byte(nil), hello...)
 	l.puzzle, l.epoch = p, epoch
-	l.state, l.deadline = serverAwaitsSolution, now.Add(LoginDeadline)
+	l.state, l.deadline = TurnSolution, now.Add(LoginDeadline)
 	return appendBody(nil, l.challengeBody()), nil, nil
 }
 
@@ -180,7 +196,7 @@ func (l *LoginServer) takeSolution(_ time.Time, body []byte) ([]byte, *Session, 
 		return nil, nil, peerErrorf("a wrong solution")
 	}
 	l.solution = append([]byte(nil), body...)
-	l.state = serverAwaitsLogin
+	l.state = TurnLogin
 	return nil, nil, nil
 }
 
@@ -233,7 +249,7 @@ func (l *LoginServer) takeLogin(now time.Time, body []byte) ([]byte, *Session, e
 	if l.srp, err = answer(verifier, &l.a); err != nil {
 		return nil, nil, err
 	}
-	l.puzzle = puzzle.Puzzle{Count: puzzle.Count, Bits: l.config.AccountPuzzleBits}
+	l.puzzle = puzzle.Puzzle{Count: puzzle.Count, Bits: l.account(name)}
 	rand.Read(l.puzzle.Seed[:])
 	return l.answerLogin(now)
 }
@@ -247,19 +263,40 @@ func (l *LoginServer) answerLogin(now time.Time) ([]byte, *Session, error) {
 	out := append([]byte{msgSalt}, box.Seal(&l.key, "sim/1 box salt", box.FromServer, &h3, plain)...)
 	l.sym.MixHash(out)
 	l.proof = newProofs(l.name, &l.salt, l.config.Directory.Argon2, &l.a, b, l.sym.Hash())
-	l.state, l.deadline = serverAwaitsProof, now.Add(ProofDeadline)
+	l.state, l.deadline = TurnProof, now.Add(ProofDeadline)
 	return appendBody(nil, out), nil, nil
+}
+
+// CheckProof says whether the body that is due at TurnProof is a Proof: whether its box opens and it solves the account puzzle. It is for
+// a caller who is sparing with what Handle does then, which is public-key work and one test of a password. A fault ends the login.
+func (l *LoginServer) CheckProof(body []byte) error {
+	if l.state != TurnProof || len(body) != proofLen || body[0] != msgProof {
+		return l.fault(peerErrorf("no Proof"))
+	}
+	if _, err := l.openProof(body); err != nil {
+		return l.fault(err)
+	}
+	return nil
+}
+
+// openProof returns M1. It changes nothing.
+func (l *LoginServer) openProof(body []byte) (m1 []byte, err error) {
+	h4 := l.sym.Hash()
+	plain, err := box.Open(&l.key, "sim/1 box proof", box.FromClient, &h4, body[1:])
+	if err != nil {
+		return nil, peerErrorf("Proof's box does not open")
+	}
+	if !l.puzzle.Verify(&h4, (*[puzzle.SolutionSize]byte)(plain)) {
+		return nil, peerErrorf("a wrong account solution")
+	}
+	return plain[puzzle.SolutionSize:], nil
 }
 
 // takeProof is message 5. M1 is checked before anything is answered; message 6 accepts or refuses in the same length.
 func (l *LoginServer) takeProof(now time.Time, body []byte) ([]byte, *Session, error) {
-	h4 := l.sym.Hash()
-	plain, err := box.Open(&l.key, "sim/1 box proof", box.FromClient, &h4, body[1:])
+	proved, err := l.openProof(body)
 	if err != nil {
-		return nil, nil, peerErrorf("Proof's box does not open")
-	}
-	if !l.puzzle.Verify(&h4, (*[puzzle.SolutionSize]byte)(plain)) {
-		return nil, nil, peerErrorf("a wrong account solution")
+		return nil, nil, err
 	}
 	s, err := l.srp.Finish()
 	if err != nil {
@@ -267,7 +304,7 @@ func (l *LoginServer) takeProof(now time.Time, body []byte) ([]byte, *Session, e
 	}
 	defer clear(s[:])
 	m1 := l.proof.m1(l.sym, s)
-	right := subtle.ConstantTimeCompare(m1[:], plain[puzzle.SolutionSize:]) & l.exists
+	right := subtle.ConstantTimeCompare(m1[:], proved) & l.exists
 	l.sym.MixHash(body)
 
 	var id [16]byte

@@ -236,7 +236,7 @@ func TestSecretsAreCleared(t *testing.T) {
 		if c != nil && (c.e != nil || c.srp != nil || c.key != [32]byte{} || c.s != nil && *c.s != [256]byte{} || c.state != clientDone) {
 			t.Errorf("%s: the client still holds a secret", what)
 		}
-		if s != nil && (s.epoch != nil || s.srp != nil || s.key != [32]byte{} || s.state != serverDone) {
+		if s != nil && (s.epoch != nil || s.srp != nil || s.key != [32]byte{} || s.state != TurnOver) {
 			t.Errorf("%s: the server still holds a secret", what)
 		}
 		// The chaining key is box's; without it every derivation is that of zeros.

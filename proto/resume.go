@@ -158,13 +158,13 @@ func (l *LoginServer) takeResume(plain []byte, h2 box.State) ([]byte, *Session, 
 		return nil, nil, peerErrorf("a malformed resumption")
 	}
 	l.atLogin = h2
-	l.state = serverAwaitsSession
+	l.state = TurnSession
 	return nil, nil, nil
 }
 
 // Resuming returns the request of a client that wants to resume a session, when Handle has taken one.
 func (l *LoginServer) Resuming() (ResumeRequest, bool) {
-	return l.resume, l.state == serverAwaitsSession
+	return l.resume, l.state == TurnSession
 }
 
 // Resumes says whether the client has proved that it may resume the session of r, by constant-time comparison. It changes nothing.
@@ -174,7 +174,7 @@ func (l *LoginServer) Resumes(r *Resumption) bool {
 }
 
 func (l *LoginServer) resumes(r *Resumption) (secret [32]byte, ok bool) {
-	if l.state != serverAwaitsSession || l.resume.ID != r.ID {
+	if l.state != TurnSession || l.resume.ID != r.ID {
 		return secret, false
 	}
 	proved := func(secret *[32]byte) bool {
@@ -213,7 +213,7 @@ func (l *LoginServer) AnswerResume(now time.Time, r *Resumption, seen uint64) (o
 
 // RefuseResume returns message 4 for a session that can't be resumed, and ends the login.
 func (l *LoginServer) RefuseResume() (out []byte) {
-	if l.state != serverAwaitsSession {
+	if l.state != TurnSession {
 		return nil
 	}
 	out = l.resumedBody(make([]byte, resumedPlain))

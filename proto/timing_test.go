@@ -214,9 +214,7 @@ func measure(t *testing.T, w *world, pairs int) (took [classes][timedSteps]times
 		for _, class := range order {
 			// A Proof of the right form: zeros solve no puzzle, and 32 random bytes are a wrong M1.
 			s := all[class].server
-			h4 := s.sym.Hash()
-			sealed := box.Seal(&s.key, "sim/1 box proof", box.FromClient, &h4, append(make([]byte, puzzle.SolutionSize), draw(32)...))
-			proofs[class] = append([]byte{msgProof}, sealed...)
+			proofs[class] = sealProof(s, append(make([]byte, puzzle.SolutionSize), draw(32)...))
 			if exists := s.exists == 1; exists != (class == realName) {
 				t.Fatalf("%s: exists is %v", s.name, exists)
 			}
@@ -241,6 +239,12 @@ func measure(t *testing.T, w *world, pairs int) (took [classes][timedSteps]times
 		}
 	}
 	return took
+}
+
+// sealProof is a Proof of any content.
+func sealProof(s *LoginServer, plain []byte) []byte {
+	h4 := s.sym.Hash()
+	return append([]byte{msgProof}, box.Seal(&s.key, "sim/1 box proof", box.FromClient, &h4, plain)...)
 }
 
 // judge returns t of each step, and the largest |t|.
