@@ -38,7 +38,7 @@ watch <user>                      tell when they come and go
 watch                             who is watched
 unwatch <user>                    tell it no more
 recv [count] [timeout]            wait for messages: recv 1 30s
-passwd                            change your password; the old one is asked for
+passwd                            change your password; the old is asked for
 logout [username]                 log out; the next user can log in
 help                              these lines
 quit                              log out and end
@@ -105,7 +105,8 @@ type command struct {
 
 	// With --json.
 	id       string // what the program calls the command, as JSON; "" if it does not
-	password []byte // login: to be cleared by whoever runs it
+	password []byte // login, and the old one of passwd: to be cleared by whoever runs it
+	fresh    []byte // passwd: the new password; likewise
 }
 
 // errLineTooLong is returned when a line has more bytes than a command can. Reading

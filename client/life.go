@@ -9,6 +9,7 @@ import (
 	"sim/internal/forget"
 	"sim/password"
 	"sim/proto"
+	"slices"
 	"time"
 )
 
@@ -87,6 +88,9 @@ func (r *runner) logIn(ctx context.Context, typed []byte) {
 		return
 	}
 	r.expect = expectCommand
+	if _, ok := password.ParseCode(pw); ok {
+		r.code = slices.Clone(pw)
+	}
 	ctx, r.cancel = context.WithCancel(ctx)
 	name, result := r.name, make(chan loginResult)
 	r.login = result
@@ -121,14 +125,22 @@ func (r *runner) refused(ctx context.Context, why string) {
 func (r *runner) loginEnded(ctx context.Context, result loginResult) {
 	r.login = nil
 	r.cancel()
+	byCode := r.code != nil
+	if result.err != nil {
+		clear(r.code)
+		r.code = nil
+	}
 	var f *failure
 	switch {
 	case result.err == nil:
 		r.conn = result.conn
 		r.session = newSession(r.name, &r.conn.session.Tickets)
+		r.session.byCode, r.session.watching.follows = byCode, !r.ordered() || r.cfg.JSON
 		r.session.sendPing() // the first frame; its Pong is the login's end
 		r.quiet, r.up, r.stopping, r.received, r.refusals = time.Now(), false, false, 0, 0
-		r.seen = true
+		r.wrongOld, r.seen = 0, true
+	case errors.As(result.err, &f) && f.code == ExitRefused && byCode:
+		r.refused(ctx, f.text+"; a one-time code serves once, and for a limited time: ask for a new one")
 	case errors.As(result.err, &f) && f.code == ExitRefused:
 		r.refused(ctx, f.text)
 	case errors.As(result.err, &f) && r.seen:
@@ -145,6 +157,14 @@ func (r *runner) loginEnded(ctx context.Context, result loginResult) {
 
 // closed takes a Close from the server.
 func (r *runner) closed(reason proto.Reason) {
+	switch {
+	case r.enrolling() && reason != proto.CloseStopping && reason != proto.CloseRemoved:
+		r.lost("the server ended the session before a password was chosen: log in with the code again")
+		return
+	case reason == proto.CloseProtocol && r.wrongOld >= maxWrongOld:
+		r.lost("the server takes no more wrong old passwords: log in again to try on")
+		return
+	}
 	switch reason {
 	case proto.CloseReplaced:
 		r.ui.say(sayReplaced)
@@ -163,7 +183,7 @@ func (r *runner) closed(reason proto.Reason) {
 	case proto.CloseStalled:
 		r.lost("this client took nothing for too long and the server ended the session")
 	case proto.CloseRemoved:
-		r.lost("the account was removed or its password was changed")
+		r.lost("the account was removed or disabled, or its password was reset: ask the server's admin")
 	default:
 		r.lost("the server ended the session after a breach of the protocol: one of the two has a bug")
 	}
@@ -214,11 +234,26 @@ func (r *runner) endSession(why string) {
 	}
 	r.results()
 	r.ui.user("")
-	if r.asked {
-		r.ui.reprompt("")
-	}
+	r.target = proto.Name{}
+	r.endTyping()
 	if r.ordered() {
 		r.over = true
+	}
+}
+
+// endTyping makes what is being typed nobody's: a command at a new prompt, or of a password nothing.
+func (r *runner) endTyping() {
+	choosing := r.expect.choosing()
+	if r.choice != nil && !r.choice.sent && !r.choice.code {
+		r.unchosen("the session has ended")
+	}
+	r.endChoice()
+	switch {
+	case !r.asked:
+	case choosing:
+		r.expect, r.swallows = expectNothing, 1
+	default:
+		r.ui.reprompt("")
 	}
 }
 
@@ -246,6 +281,7 @@ func (r *runner) leave() {
 // interrupted ends everything at once; the server is told if that is possible without waiting.
 func (r *runner) interrupted() {
 	if r.session != nil {
+		r.session.acknowledge(time.Now()) // what was shown, and is counted
 		r.session.logout()
 		frames, _ := r.session.take()
 		r.conn.send(frames)

@@ -34,6 +34,7 @@ const (
 
 	passwordSaltWait = 30 * time.Second // for the server's answers to a change of password
 	passwordDoneWait = 30 * time.Second // which it writes to its disk
+	maxWrongOld      = 3                // old passwords that the server takes in a session
 
 	dialWait      = 10 * time.Second // for the TCP connection
 	logoutWait    = 5 * time.Second  // for LoggedOut

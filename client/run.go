@@ -29,6 +29,7 @@ type runner struct {
 	id       string   // of the command that was run last; a login or logout may still be under way
 	pending  []*pending
 	lastID   uint64
+	swallows int // lines that are thrown away
 	over     bool
 	exit     int // when over by a failure that leaves no choice
 	codes    map[int]bool
@@ -38,6 +39,11 @@ type runner struct {
 	name     proto.Name // who logs in, or is logged in
 	fromFile bool       // the password comes from --password-file
 	refusals int
+	code     []byte     // the prepared password of the log-in, if it has a one-time code's form, until the log-in has ended
+	choice   *choice    // a change of password is being typed or under way
+	relogin  []byte     // a password to log in with, just set
+	wrongOld int        // old passwords in this session
+	target   proto.Name // whom whole lines go to, if anybody
 	seen     bool             // somebody was logged in before
 	onScreen proto.Name       // whose messages the terminal may still show
 	login    chan loginResult // a login is under way
@@ -123,7 +129,7 @@ func (r *runner) pump() {
 			r.session.tick(now)
 		}
 		r.session.acknowledge(now)
-		if r.up && now.Sub(r.quiet) >= pingAfter {
+		if r.pings() && now.Sub(r.quiet) >= pingAfter {
 			r.session.sendPing()
 			r.quiet = now
 		}
@@ -156,6 +162,8 @@ func (r *runner) event(e event) {
 	switch e := e.(type) {
 	case loggedIn:
 		r.up = true
+		clear(r.code)
+		r.code = nil
 		if r.onScreen != r.name && r.onScreen != (proto.Name{}) {
 			r.ui.wipe() // of a user whose session was lost
 		}
@@ -198,6 +206,20 @@ func (r *runner) event(e event) {
 		r.ui.say(sayUnconfirmed(e.peer))
 	case parted:
 		r.ui.say(sayParted(e))
+	case presence:
+		r.ui.say(sayPresence(e))
+	case crowded:
+		if !r.ordered() {
+			r.ui.say(sayCrowded(e.peer))
+		}
+	case choose:
+		r.enrol()
+	case passwordSalt:
+		r.derive(e)
+	case passwordDone:
+		r.passwordDone(e.err)
+	case passwordLate:
+		r.lost("the server did not answer a change of password")
 	case notice:
 		r.stopping = true
 		r.ui.say(sayStopping)
@@ -228,6 +250,8 @@ func (r *runner) await(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 		r.interrupted()
+	case d := <-r.derivations():
+		r.derived(d)
 	case result := <-r.login:
 		r.loginEnded(ctx, result)
 	case a, ok := <-arrivals:
@@ -244,6 +268,9 @@ func (r *runner) await(ctx context.Context) {
 	}
 }
 
+// pings says that the session is one that lasts.
+func (r *runner) pings() bool { return r.up || r.enrolling() }
+
 // wakeup is when something is due next, whatever happens.
 func (r *runner) wakeup() (at time.Time) {
 	due := func(t time.Time) {
@@ -254,7 +281,7 @@ func (r *runner) wakeup() (at time.Time) {
 	if r.session != nil {
 		due(r.session.deadline())
 		due(r.leaving)
-		if r.up {
+		if r.pings() {
 			due(r.quiet.Add(pingAfter))
 		}
 	}

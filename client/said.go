@@ -35,6 +35,10 @@ type (
 	saidDisconnect struct {
 		With string `json:"with"`
 	}
+	// saidTalk says whom whole lines go to. Programs don't get it: they name a receiver each time.
+	saidTalk struct {
+		To string `json:"to,omitempty"`
+	}
 	saidVerify struct {
 		With      string `json:"with"`
 		Digits    string `json:"digits,omitempty"` // or Reason
@@ -88,6 +92,8 @@ const (
 	faultName         fault = "name"          // one's own where somebody else's belongs, or the other way round, or no name
 	faultBusy         fault = "busy"          // too much is under way for more
 	faultVerify       fault = "verify"        // no digits were shown that could be confirmed
+	faultBlocked      fault = "blocked"       // one's own block is in the way
+	faultPassword     fault = "password"      // it was not changed
 	faultUndone       fault = "undone"        // the session ended before the command did
 	faultInput        fault = "input"         // it broke off
 	faultPasswordFile fault = "password_file" // others can read it; the log-in goes on
@@ -121,6 +127,7 @@ func (s saidList) word() string       { return "list" }
 func (s saidSend) word() string       { return "send" }
 func (s saidDisconnect) word() string { return "disconnect" }
 func (s saidVerify) word() string     { return "verify" }
+func (s saidTalk) word() string       { return "talk" }
 func (s saidBlock) word() string      { return "block" }
 func (s saidBlocked) word() string    { return "block" }
 func (s saidUnblock) word() string    { return "unblock" }
@@ -159,6 +166,14 @@ func (s saidUnblock) line() string { return "= unblocked " + s.User }
 func (s saidWatch) line() string   { return "= watching " + s.User }
 func (s saidUnwatch) line() string { return "= watching " + s.User + " no more" }
 func (s saidPasswd) line() string  { return "= password changed" }
+
+// line says at a terminal, too, what the prompt shows there: not everybody sees a prompt.
+func (s saidTalk) line() string {
+	if s.To == "" {
+		return "= talking to nobody"
+	}
+	return "= talking to " + s.To
+}
 
 func (s saidList) line() string    { return listed("online", s.Online) }
 func (s saidBlocked) line() string { return listed("blocked", s.Blocked) }
@@ -226,6 +241,11 @@ func sayVerify(with proto.Name, v verified) saidVerify {
 	return saidVerify{With: with.String(), Digits: v.digits, Confirmed: v.confirmed, Reason: v.why}
 }
 
+// sayCrowded says why a conversation waits.
+func sayCrowded(peer proto.Name) saidHint {
+	return saidHint{fmt.Sprintf("the server opens no more conversations of yours in this minute: the one with %s waits for the next", peer)}
+}
+
 // sayMeaning says what to do with digits.
 func sayMeaning(with proto.Name) saidHint {
 	return saidHint{fmt.Sprintf("compare the digits with %s by voice or face to face: if both see the same, nobody sits in between, not even the server; then type: verify %s yes", with, with)}
@@ -238,6 +258,7 @@ func sayUndone(v verb, why string) saidError {
 var (
 	sayReplaced = saidEvent{Event: "replaced", text: "replaced by a newer login"}
 	sayStopping = saidEvent{Event: "stopping", text: "server is stopping"}
+	sayChoose   = saidEvent{Event: "choose", text: "the one-time code is right, and serves this once: choose a password"}
 )
 
 func sayUnconfirmed(peer proto.Name) saidEvent {

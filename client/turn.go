@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"sim/proto"
-	"time"
 )
 
 // expectation is what the next line of the input is.
@@ -15,13 +14,33 @@ const (
 	expectCommand expectation = iota
 	expectUser
 	expectPassword
-	expectNothing // the password of a login that can't be: thrown away
+	expectNothing // a password of a command that can't be: thrown away
+	expectOld     // password, to be changed
+	expectNew
+	expectAgain // the new one
 )
+
+// choosing says that the line is for a change of password.
+func (e expectation) choosing() bool { return e >= expectOld }
+
+// secret says that the line is a password.
+func (e expectation) secret() bool { return e == expectPassword || e.choosing() }
 
 // next runs the command whose turn it is. True means that something was done.
 func (r *runner) next(ctx context.Context) bool {
 	switch {
-	case r.over || r.login != nil || r.session != nil && !r.up || !r.leaving.IsZero():
+	case r.over || r.login != nil || !r.leaving.IsZero():
+		return false
+	case r.relogin != nil:
+		pw := r.relogin
+		r.relogin = nil
+		r.logIn(ctx, pw)
+		return true
+	case r.ended && r.enrolling() && !r.choice.sent:
+		r.hangUp()
+		r.fatal(ExitUsage, "the input ended before a new password: nothing was changed, log in with the code again")
+		return false
+	case r.session != nil && !r.up:
 		return false
 	case r.heldErr != nil:
 		if r.ordered() && len(r.pending) > 0 {
@@ -73,129 +92,28 @@ func (r *runner) ready(c command) bool {
 	return len(r.pending) < windowTexts
 }
 
-// do runs one command.
-func (r *runner) do(ctx context.Context, c command) {
-	switch c.verb {
-	case verbNone:
-		return
-	case verbHelp:
-		r.ui.say(saidHelp{})
-		return
-	case verbQuit:
-		r.ended = true
-		return
-	case verbLogin:
-		if r.session != nil {
-			r.fail(faultLogin, "you are logged in as "+r.name.String()+": log out first")
-			clear(c.password)
-			if !r.cfg.JSON && r.ordered() && r.cfg.AskPassword == nil {
-				r.expect = expectNothing // never a command
-			}
-			return
-		}
-		if r.as(ctx, c.name, false); r.cfg.JSON {
-			r.logIn(ctx, c.password)
-		}
-		return
-	}
-	if r.session == nil {
-		r.fail(faultLogin, "log in first: login <username>")
-		return
-	}
-	switch c.verb {
-	case verbList:
-		p := r.add(c, proto.Name{})
-		prefix, _ := proto.ParsePrefix(c.name)
-		if !r.session.list(p.id, prefix) {
-			r.drop(p, faultBusy, "too many lists at once: wait for one to come")
-		}
-	case verbRecv:
-		p := r.add(c, proto.Name{})
-		p.count = c.count
-		if c.timeout > 0 {
-			p.deadline = time.Now().Add(c.timeout)
-		}
-	case verbLogout:
-		if c.name != "" && c.name != r.name.String() {
-			r.fail(faultName, "you are logged in as "+r.name.String()+", and can log out nobody else")
-			return
-		}
-		r.leave()
-	default:
-		r.talk(c)
-	}
-}
-
-// talk runs the commands about another user.
-func (r *runner) talk(c command) {
-	about := c.name
-	if c.verb == verbDisconnect && c.name2 != "" {
-		if c.name != r.name.String() {
-			r.fail(faultName, "you are logged in as "+r.name.String()+", and can disconnect nobody else: disconnect <receiver>")
-			return
-		}
-		about = c.name2
-	}
-	name, err := proto.ParseName(about)
-	if err != nil || name == r.name {
-		r.fail(faultName, "that is you: "+grammar[c.verb].name+" takes somebody else's name")
-		return
-	}
-	r.ui.know(name)
-	now := time.Now()
-	switch c.verb {
-	case verbSend:
-		p := r.add(c, name)
-		if !r.session.send(now, p.id, name, c.text) {
-			r.drop(p, faultBusy, "too many messages wait to be sent: wait for their results")
-		}
-	case verbVerify:
-		p := r.add(c, name)
-		if c.name2 != "" {
-			if why := r.session.confirmDigits(p.id, name); why != "" {
-				r.drop(p, faultVerify, why)
-			}
-			break
-		}
-		if !r.session.verify(now, p.id, name) {
-			r.drop(p, faultBusy, "too many conversations at once: disconnect one")
-		}
-	case verbDisconnect:
-		r.session.disconnect(now, name)
-		r.pumpBefore(c.id, saidDisconnect{name.String()})
-	}
-}
-
-// pumpBefore prints what ended with a command before the command's own result.
-func (r *runner) pumpBefore(id string, result said) {
-	frames, events := r.session.take()
-	r.conn.send(frames)
-	for _, e := range events {
-		r.event(e)
-	}
-	r.results()
-	r.ui.answer(id, result)
-}
-
 // ask asks for the next line when there is room for it.
 func (r *runner) ask() {
 	if r.asked || r.ended || r.over || r.held != nil || r.heldErr != nil || r.login != nil || !r.leaving.IsZero() || r.ui.full() {
 		return
 	}
-	a := ask{}
+	a := ask{secret: r.expect.secret()}
 	switch r.expect {
 	case expectUser:
 		a.prompt = "user name: "
 	case expectPassword:
-		a.prompt, a.secret = "password for "+r.name.String()+": ", true
+		a.prompt = "password for " + r.name.String() + ": "
+	case expectOld:
+		a.prompt = "old password: "
+	case expectNew:
+		a.prompt = "new password: "
+	case expectAgain:
+		a.prompt = "the same again: "
 	default:
 		if r.session != nil && !r.up {
 			return
 		}
-		a.prompt = promptOf("")
-		if r.session != nil {
-			a.prompt = promptOf(r.name.String())
-		}
+		a.prompt = r.prompt()
 	}
 	r.asked = true
 	r.in.asks <- a
@@ -219,6 +137,11 @@ func (r *runner) typed(ctx context.Context, t typed) {
 	switch {
 	case expect == expectNothing:
 		clear(t.line)
+		if r.swallows--; r.swallows > 0 {
+			r.expect = expectNothing
+		}
+	case expect.choosing():
+		r.chose(expect, t)
 	case t.err != nil && expect == expectCommand:
 		r.heldErr, r.heldID = t.err, ""
 	case t.err != nil && !r.ordered():
@@ -246,7 +169,18 @@ func (r *runner) parse(line []byte) (command, error) {
 	if r.cfg.JSON {
 		return parseObject(line)
 	}
-	return parseCommand(line)
+	return parseLine(line, r.target.String())
+}
+
+// prompt is what a command or a text is asked for with.
+func (r *runner) prompt() string {
+	switch {
+	case r.session == nil:
+		return promptOf("")
+	case r.target == proto.Name{}:
+		return promptOf(r.name.String())
+	}
+	return promptOf(r.name.String() + " -> " + r.target.String())
 }
 
 // password takes the line that has the first password.
@@ -274,6 +208,9 @@ func (r *runner) inputEnded(expect expectation, err error) {
 	}
 	if r.ordered() && expect == expectUser {
 		r.fatal(ExitUsage, "the input ended before a user name: give --user, or the name and the password as the first two lines")
+	}
+	if expect.choosing() && !r.enrolling() {
+		r.unchosen("the input ended before the passwords")
 	}
 	if r.ordered() && expect == expectPassword {
 		r.fatal(ExitUsage, "the input ended before the password: give --password-file, or the password as a line")
