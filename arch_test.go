@@ -60,8 +60,9 @@ var modules = map[string]string{
 	"golang.org/x/term":             "terminals: raw mode, line editing, passwords without echo",
 	"golang.org/x/text":             "OpaqueString: one form for every way to type a password",
 
-	"github.com/creack/pty":           "tests: a terminal for `sim client`",
-	"github.com/rogpeppe/go-internal": "tests: the stories in testdata/script",
+	"github.com/creack/pty":                    "tests: a terminal for `sim client`",
+	"github.com/rogpeppe/go-internal":          "tests: the stories in testdata/script",
+	"github.com/santhosh-tekuri/jsonschema/v6": "tests: docs/client.schema.json against what the client says",
 
 	"filippo.io/hpke":                    "of age",
 	"github.com/cpuguy83/go-md2man/v2":   "of urfave/cli",

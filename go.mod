@@ -20,6 +20,7 @@ require (
 require (
 	github.com/creack/pty v1.1.24 // the client on a terminal
 	github.com/rogpeppe/go-internal v1.16.0 // testscript: the stories in testdata/script
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // whether what `sim client --json` says is what docs/client.schema.json says
 )
 
 require (
