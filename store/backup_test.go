@@ -339,7 +339,7 @@ func TestRestoreOfAnOlderLayout(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	s, content := backup(t)
-	if h, err := s.Check(); err != nil || h.Accounts != 2 || h.Entries != 3 || h.Schema != 2 || h.Size < int64(len(content)) {
+	if h, err := s.Check(); err != nil || h.Accounts != 2 || h.Entries != 3 || h.Schema != 2 || h.Size < int64(len(content)) || !h.Newest.Equal(tuesday) || h.ArgonTime != 3 {
 		t.Errorf("%+v, %v", h, err)
 	}
 	account := func(change func(v []byte) []byte) func(*bolt.Tx) error {

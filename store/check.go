@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -11,23 +12,29 @@ import (
 type Health struct {
 	Schema   uint32
 	Accounts int
-	Entries  int   // of the audit log
-	Size     int64 // bytes of the file
+	Entries  int       // of the audit log
+	Size     int64     // bytes of the file
+	Newest   time.Time // when the newest thing in it was written
+
+	ArgonTime    uint32 // the identity's
+	ArgonMemory  uint32
+	ArgonThreads uint8
 }
 
 // Check looks at every page, account and entry of the audit log. Changes wait
 // until it is done. The error is ErrDamaged, and says the first thing that is wrong.
 func (s *Store) Check() (Health, error) {
-	health := Health{Schema: s.schema}
-	if info, err := s.file.Stat(); err != nil {
+	id := &s.identity
+	health := Health{Schema: s.schema, Newest: id.Created, ArgonTime: id.ArgonTime, ArgonMemory: id.ArgonMemory, ArgonThreads: id.ArgonThreads}
+	info, err := s.file.Stat()
+	if err != nil {
 		return Health{}, noAccess(s.path, err)
-	} else {
-		health.Size = info.Size()
 	}
+	health.Size = info.Size()
 	// What is wrong with a page is a panic or a fault in this walk, where it is
 	// caught. bbolt's own check then looks at pages in a goroutine of its own,
 	// where a fault would end the process.
-	err := s.view(func(tx *bolt.Tx) error { return s.walk(tx, &health) })
+	err = s.view(func(tx *bolt.Tx) error { return s.walk(tx, &health) })
 	if err != nil {
 		return Health{}, err
 	}
@@ -68,6 +75,7 @@ func (s *Store) walk(tx *bolt.Tx, health *Health) error {
 			}
 			next++
 			health.Entries++
+			health.newer(e.Time)
 			return nil
 		}); err != nil {
 			return err
@@ -85,8 +93,15 @@ func (s *Store) walk(tx *bolt.Tx, health *Health) error {
 			return damaged(s.path, fmt.Sprintf("the account %q has no verifier", k), nil)
 		}
 		health.Accounts++
+		health.newer(a.Changed)
 		return nil
 	})
+}
+
+func (h *Health) newer(t time.Time) {
+	if t.After(h.Newest) {
+		h.Newest = t
+	}
 }
 
 // allZero reports whether b is what a disk gives for what it has lost.
