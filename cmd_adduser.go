@@ -111,7 +111,7 @@ func (a *adduser) run(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := accounts.Add(a.name, verifier); err != nil {
+	if err := accounts.Add(a.name, simserver.Credential{Verifier: verifier}); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.stdout, "= added %s\n", a.name)

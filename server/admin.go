@@ -13,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"sim/proto"
 	"sim/store"
 )
 
@@ -22,8 +21,11 @@ import (
 // and admin_client.go the command's end.
 
 // AdminPath returns the default path of a database's admin socket: its own path and ".sock", or, where that is too long for a socket,
-// a name made from it in the user's directory for such things.
+// a name made from it in the user's directory for such things. A link to a database leads to the same socket.
 func AdminPath(db string) string {
+	if target, err := filepath.EvalSymlinks(db); err == nil {
+		db = target
+	}
 	path := db + ".sock"
 	if len(path) <= maxSocketPath {
 		return path
@@ -52,7 +54,7 @@ func mayServe(peer, own, directory uint32) bool {
 type admin struct {
 	// immutable
 	listener *net.UnixListener
-	accounts *localAccounts
+	accounts localAccounts // but for who acts
 	log      *slog.Logger
 	readTime time.Duration
 
@@ -62,7 +64,7 @@ type admin struct {
 }
 
 // listenAdmin makes the socket. The caller holds the database, so a socket that nobody answers at is a dead server's, and is replaced.
-func listenAdmin(path string, directory *proto.Directory, st *store.Store, log *slog.Logger) (*admin, error) {
+func listenAdmin(path string, accounts localAccounts, log *slog.Logger) (*admin, error) {
 	if !adminSupported {
 		return nil, nil
 	}
@@ -93,7 +95,7 @@ func listenAdmin(path string, directory *proto.Directory, st *store.Store, log *
 	}
 	return &admin{
 		listener: listener,
-		accounts: &localAccounts{st, directory},
+		accounts: accounts,
 		log:      log,
 		readTime: adminReadTime,
 		conns:    make(map[*net.UnixConn]struct{}),
@@ -174,11 +176,13 @@ func (a *admin) exchange(c *net.UnixConn) {
 	if stopped {
 		return
 	}
-	request, err := readAdmin(c)
+	request, err := readAdmin(c, maxAdminRequest)
 	if err != nil {
 		return
 	}
-	call := adminCall{accounts: a.accounts}
+	accounts := a.accounts
+	accounts.by = store.ViaSocket(peer)
+	call := adminCall{accounts: &accounts}
 	answer := call.answer(request)
 	clear(request)
 	if writeAdmin(c, answer) == nil && call.stream != nil {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"sim/proto"
+	"sim/store"
 )
 
 // socketAccounts are the accounts of a running server.
@@ -23,7 +25,7 @@ func dialAccounts(path string) (Accounts, error) {
 		return nil, nil
 	}
 	a := &socketAccounts{path}
-	_, err := a.exchange(adminHello)
+	_, err := a.exchange(adminHello, nil)
 	switch {
 	case err == nil:
 		return a, nil
@@ -34,7 +36,7 @@ func dialAccounts(path string) (Accounts, error) {
 }
 
 // exchange sends a request and returns the results.
-func (a *socketAccounts) exchange(operation byte, operands ...[]byte) ([]byte, error) {
+func (a *socketAccounts) exchange(operation byte, operands []byte) ([]byte, error) {
 	c, err := net.DialTimeout("unix", a.path, adminDialTime)
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("a server runs on this database, and only its own user or root may use its admin socket %s: %w", a.path, err)
@@ -48,15 +50,12 @@ func (a *socketAccounts) exchange(operation byte, operands ...[]byte) ([]byte, e
 		return nil, fmt.Errorf("the admin socket %s is another user's: run this command as the user who runs the server", a.path)
 	}
 	c.SetDeadline(time.Now().Add(adminExchangeTime))
-	request := []byte{adminVersion, operation}
-	for _, o := range operands {
-		request = append(request, o...)
-	}
+	request := append([]byte{adminVersion, operation}, operands...)
 	err = writeAdmin(c, request)
 	clear(request)
 	var answer []byte
 	if err == nil {
-		answer, err = readAdmin(c)
+		answer, err = readAdmin(c, maxAdminAnswer)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the server at the admin socket %s did not answer; perhaps it stopped, or it is not for this user: %w", a.path, err)
@@ -76,9 +75,59 @@ func (a *socketAccounts) Salt(name proto.Name) (salt [32]byte, params proto.Argo
 	return [32]byte(b), params, b[41] != 0, nil
 }
 
-func (a *socketAccounts) Add(name proto.Name, verifier *[256]byte) error {
-	_, err := a.exchange(adminAdd, name[:], verifier[:])
+func (a *socketAccounts) Add(name proto.Name, c Credential) error {
+	return a.setCredential(adminAdd, name, c)
+}
+
+func (a *socketAccounts) SetCredential(name proto.Name, c Credential) error {
+	return a.setCredential(adminSet, name, c)
+}
+
+func (a *socketAccounts) setCredential(operation byte, name proto.Name, c Credential) error {
+	operands := appendCredential(name[:], c)
+	defer clear(operands)
+	_, err := a.exchange(operation, operands)
 	return err
 }
+
+func (a *socketAccounts) SetDisabled(name proto.Name, disabled bool) error {
+	operation := byte(adminEnable)
+	if disabled {
+		operation = adminDisable
+	}
+	_, err := a.exchange(operation, name[:])
+	return err
+}
+
+func (a *socketAccounts) Remove(name proto.Name) error {
+	_, err := a.exchange(adminRemove, name[:])
+	return err
+}
+
+func (a *socketAccounts) List(after string) (people []Person, err error) {
+	var name proto.Name
+	copy(name[:], after)
+	err = a.page(&people, adminList, name[:])
+	return people, err
+}
+
+func (a *socketAccounts) Log(after uint64) (entries []store.Entry, err error) {
+	err = a.page(&entries, adminLog, binary.BigEndian.AppendUint64(nil, after))
+	return entries, err
+}
+
+// page reads a page of a list.
+func (a *socketAccounts) page(list any, operation byte, after []byte) error {
+	results, err := a.exchange(operation, after)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(results, list); err != nil {
+		return fmt.Errorf("the running server's answer is not understood: use the same sim for it and this command: %w", err)
+	}
+	return nil
+}
+
+func (a *socketAccounts) Live() bool { return true }
 
 func (a *socketAccounts) Close() error { return nil }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"io"
 
 	"sim/proto"
@@ -20,9 +21,15 @@ var operations = [...]struct {
 	operands int
 	run      func(call *adminCall, operands []byte) (results []byte, err error)
 }{
-	adminHello: {0, func(*adminCall, []byte) ([]byte, error) { return nil, nil }},
-	adminSalt:  {proto.NameSize, (*adminCall).salt},
-	adminAdd:   {proto.NameSize + 256, (*adminCall).add},
+	adminHello:   {0, func(*adminCall, []byte) ([]byte, error) { return nil, nil }},
+	adminSalt:    {proto.NameSize, (*adminCall).salt},
+	adminAdd:     {proto.NameSize + credentialSize, credentialOperation(Accounts.Add)},
+	adminSet:     {proto.NameSize + credentialSize, credentialOperation(Accounts.SetCredential)},
+	adminEnable:  {proto.NameSize, nameOperation(func(a Accounts, name proto.Name) error { return a.SetDisabled(name, false) })},
+	adminDisable: {proto.NameSize, nameOperation(func(a Accounts, name proto.Name) error { return a.SetDisabled(name, true) })},
+	adminRemove:  {proto.NameSize, nameOperation(Accounts.Remove)},
+	adminList:    {proto.NameSize, (*adminCall).list},
+	adminLog:     {8, (*adminCall).log},
 }
 
 // answer answers a request's body.
@@ -68,10 +75,48 @@ func (call *adminCall) salt(operands []byte) ([]byte, error) {
 	return b, nil
 }
 
-func (call *adminCall) add(operands []byte) ([]byte, error) {
-	name, err := operandName(operands)
+// nameOperation is an operation whose operand is a name.
+func nameOperation(do func(Accounts, proto.Name) error) func(*adminCall, []byte) ([]byte, error) {
+	return func(call *adminCall, operands []byte) ([]byte, error) {
+		name, err := operandName(operands)
+		if err != nil {
+			return nil, err
+		}
+		return nil, do(call.accounts, name)
+	}
+}
+
+// credentialOperation is an operation whose operands are a name and a credential.
+func credentialOperation(do func(Accounts, proto.Name, Credential) error) func(*adminCall, []byte) ([]byte, error) {
+	return func(call *adminCall, operands []byte) ([]byte, error) {
+		c, ok := parseCredential(operands[proto.NameSize:])
+		if !ok {
+			return nil, errNotUnderstood
+		}
+		return nameOperation(func(a Accounts, name proto.Name) error { return do(a, name, c) })(call, operands)
+	}
+}
+
+func (call *adminCall) list(operands []byte) ([]byte, error) {
+	after := ""
+	if proto.Name(operands) != (proto.Name{}) {
+		name, err := operandName(operands)
+		if err != nil {
+			return nil, err
+		}
+		after = name.String()
+	}
+	people, err := call.accounts.List(after)
 	if err != nil {
 		return nil, err
 	}
-	return nil, call.accounts.Add(name, (*[256]byte)(operands[proto.NameSize:]))
+	return json.Marshal(people)
+}
+
+func (call *adminCall) log(operands []byte) ([]byte, error) {
+	entries, err := call.accounts.Log(binary.BigEndian.Uint64(operands))
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(entries)
 }

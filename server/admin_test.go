@@ -37,7 +37,7 @@ func newAdminWorld(t *testing.T, names ...string) (*world, string) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	path := filepath.Join(dir, "admin.sock")
 	w := newWorld(t, names, func(s *Server) {
-		if s.admin, err = listenAdmin(path, NewDirectory(s.store), s.store, s.log); err != nil {
+		if s.admin, err = listenAdmin(path, localAccounts{store: s.store, directory: NewDirectory(s.store), server: s}, s.log); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -61,7 +61,7 @@ func TestAddWhileTheServerRuns(t *testing.T) {
 	if err != nil || taken || salt != d.Salt(bob) || params != d.Argon2 {
 		t.Errorf("%v, %v, %v", params, taken, err)
 	}
-	if err := accounts.Add(bob, verifierFor("bob", salt)); err != nil {
+	if err := accounts.Add(bob, Credential{Verifier: verifierFor("bob", salt)}); err != nil {
 		t.Fatal(err)
 	}
 	w.enter("bob").logout() // at once
@@ -69,7 +69,7 @@ func TestAddWhileTheServerRuns(t *testing.T) {
 		t.Errorf("taken: %v, %v", taken, err)
 	}
 	before, _, _ := w.store.Account("bob")
-	err = accounts.Add(bob, verifierFor("eve", salt))
+	err = accounts.Add(bob, Credential{Verifier: verifierFor("eve", salt)})
 	if !errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrNotSaved) || !strings.Contains(err.Error(), "bob") {
 		t.Errorf("%v", err)
 	}
@@ -77,15 +77,15 @@ func TestAddWhileTheServerRuns(t *testing.T) {
 		t.Error("it was overwritten")
 	}
 	for name, verifier := range map[string]*[256]byte{"zero": {}, "one": {255: 1}, "large": (*[256]byte)(bytes.Repeat([]byte{255}, 256))} {
-		if err := accounts.Add(nameOf(t, name), verifier); err == nil {
+		if err := accounts.Add(nameOf(t, name), Credential{Verifier: verifier}); err == nil {
 			t.Errorf("a verifier of %s is taken", name)
 		}
 	}
-	if err := accounts.Add(nameOf(t, "root"), verifierFor("root", salt)); err == nil {
+	if err := accounts.Add(nameOf(t, "root"), Credential{Verifier: verifierFor("root", salt)}); err == nil {
 		t.Error("a reserved name is taken")
 	}
 	w.store.Close() // whatever it is that fails, it is said
-	if err := accounts.Add(nameOf(t, "carol"), verifierFor("carol", salt)); err == nil {
+	if err := accounts.Add(nameOf(t, "carol"), Credential{Verifier: verifierFor("carol", salt)}); err == nil {
 		t.Error("added to a closed database")
 	}
 	accounts.Close()
@@ -93,21 +93,21 @@ func TestAddWhileTheServerRuns(t *testing.T) {
 	if _, err := os.Lstat(path); err == nil {
 		t.Error("the socket is left behind")
 	}
-	if err := accounts.Add(bob, verifierFor("bob", salt)); err == nil || !strings.Contains(err.Error(), "can't be reached") {
+	if err := accounts.Add(bob, Credential{Verifier: verifierFor("bob", salt)}); err == nil || !strings.Contains(err.Error(), "can't be reached") {
 		t.Errorf("%v", err)
 	}
 }
 
 // failing are accounts whose disk is full.
-type failing struct{}
+type failing struct{ Accounts }
 
 func (failing) Salt(proto.Name) (s [32]byte, p proto.Argon2, taken bool, err error) {
 	return s, p, false, fmt.Errorf("the file is damaged: %w", store.ErrDamaged)
 }
-func (failing) Add(proto.Name, *[256]byte) error {
+func (failing) Add(proto.Name, Credential) error {
 	return fmt.Errorf("there is no room: %w", store.ErrNotSaved)
 }
-func (failing) Close() error { return nil }
+func (failing) Remove(proto.Name) error { return fmt.Errorf("nobody: %w", store.ErrNoAccount) }
 
 func TestErrorsSurviveTheSocket(t *testing.T) {
 	if !adminSupported {
@@ -130,7 +130,7 @@ func TestErrorsSurviveTheSocket(t *testing.T) {
 			if err != nil {
 				return
 			}
-			request, _ := readAdmin(c)
+			request, _ := readAdmin(c, maxAdminRequest)
 			writeAdmin(c, (&adminCall{accounts: failing{}}).answer(request))
 			c.Close()
 		}
@@ -141,7 +141,10 @@ func TestErrorsSurviveTheSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := accounts.Add(nameOf(t, "bob"), new([256]byte)); !errors.Is(err, store.ErrNotSaved) || err.Error() != "there is no room: the change was not saved" {
+	if err := accounts.Add(nameOf(t, "bob"), Credential{Verifier: new([256]byte)}); !errors.Is(err, store.ErrNotSaved) || err.Error() != "there is no room: the change was not saved" {
+		t.Errorf("%v", err)
+	}
+	if err := accounts.Remove(nameOf(t, "bob")); !errors.Is(err, store.ErrNoAccount) || err.Error() != "nobody: no such account" {
 		t.Errorf("%v", err)
 	}
 	if _, _, _, err := accounts.Salt(nameOf(t, "bob")); err == nil || errors.Is(err, store.ErrNotSaved) || errors.Is(err, store.ErrExists) {
@@ -165,7 +168,7 @@ func TestAddWithoutAServer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := accounts.Add(bob, verifierFor("bob", salt)); taken != errors.Is(err, store.ErrExists) || !taken && err != nil {
+		if err := accounts.Add(bob, Credential{Verifier: verifierFor("bob", salt)}); taken != errors.Is(err, store.ErrExists) || !taken && err != nil {
 			t.Errorf("taken %v, %v", taken, err)
 		}
 		if err := accounts.Close(); err != nil {
@@ -187,7 +190,7 @@ func TestAddWithoutAServer(t *testing.T) {
 func TestStaleSocket(t *testing.T) {
 	w, path := newAdminWorld(t)
 	// A second server on the same socket is refused.
-	if _, err := listenAdmin(path, nil, nil, nil); err == nil || !strings.Contains(err.Error(), "another server answers") {
+	if _, err := listenAdmin(path, localAccounts{}, nil); err == nil || !strings.Contains(err.Error(), "another server answers") {
 		t.Errorf("%v", err)
 	}
 	w.stop()
@@ -201,7 +204,7 @@ func TestStaleSocket(t *testing.T) {
 	if _, err := OpenAccounts("", path, func() (*store.Store, error) { opened = true; return nil, store.ErrHeld }); !opened || !errors.Is(err, store.ErrHeld) {
 		t.Errorf("opened %v, %v", opened, err)
 	}
-	a, err := listenAdmin(path, NewDirectory(newStore(t)), nil, w.server.log)
+	a, err := listenAdmin(path, localAccounts{directory: NewDirectory(newStore(t))}, w.server.log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +269,7 @@ func TestAdminStalls(t *testing.T) {
 	if _, err := OpenAccounts("", path, never); err != nil {
 		t.Error(err)
 	}
-	for _, nonsense := range []string{"\x00\x00", "\xff\xffmuch", "\x00\x02\x02\x00", "\x00\x01\x01", "\x00\x02\x01\x07"} {
+	for _, nonsense := range []string{"\x00\x00", "\xff\xffmuch", "\x00\x02\x03\x00", "\x00\x01\x02", "\x00\x02\x02\x77"} {
 		c, err := net.Dial("unix", path)
 		if err != nil {
 			t.Fatal(err)
@@ -345,22 +348,24 @@ func TestOpenAccountsOfAServerThatStarts(t *testing.T) {
 
 func TestMalformedAdminRequests(t *testing.T) {
 	st := newStore(t)
-	accounts := &localAccounts{st, NewDirectory(st)}
+	accounts := &localAccounts{store: st, directory: NewDirectory(st), by: store.OnFile()}
 	bob := nameOf(t, "bob")
 	good := append([]byte{adminVersion, adminAdd}, bob[:]...)
-	good = append(good, verifierFor("bob", accounts.directory.Salt(bob))[:]...)
+	good = appendCredential(good, Credential{Verifier: verifierFor("bob", accounts.directory.Salt(bob))})
 	change := func(at int, to byte) []byte { b := bytes.Clone(good); b[at] = to; return b }
 	for name, request := range map[string][]byte{
-		"nothing":            {},
-		"a version":          {adminVersion},
-		"another version":    change(0, adminVersion+1),
-		"another operation":  change(1, 7),
-		"salt with more":     change(1, adminSalt),
-		"hello with more":    change(1, adminHello),
-		"an upper-case name": change(2, 'B'),
-		"a name and more":    change(2+5, 'x'),
-		"a byte too few":     good[:len(good)-1],
-		"a byte too many":    append(bytes.Clone(good), 0),
+		"nothing":                   {},
+		"a version":                 {adminVersion},
+		"another version":           change(0, adminVersion+1),
+		"another operation":         change(1, 77),
+		"salt with more":            change(1, adminSalt),
+		"hello with more":           change(1, adminHello),
+		"an upper-case name":        change(2, 'B'),
+		"a name and more":           change(2+5, 'x'),
+		"neither password nor code": change(2+32+256, 2),
+		"a password that expires":   change(len(good)-1, 1),
+		"a byte too few":            good[:len(good)-1],
+		"a byte too many":           append(bytes.Clone(good), 0),
 	} {
 		if answer := (&adminCall{accounts: accounts}).answer(request); answer[0] != adminRefused {
 			t.Errorf("%s: %q", name, answer)
@@ -373,7 +378,7 @@ func TestMalformedAdminRequests(t *testing.T) {
 		t.Errorf("%q", answer)
 	}
 	for _, wire := range []string{"", "\x00", "\x00\x00", "\x00\x02a", "\x04\x01" + strings.Repeat("x", 1025)} {
-		if b, err := readAdmin(strings.NewReader(wire)); err == nil {
+		if b, err := readAdmin(strings.NewReader(wire), maxAdminRequest); err == nil {
 			t.Errorf("%q is read as %q", wire, b)
 		}
 	}
@@ -406,32 +411,34 @@ func TestAdminPath(t *testing.T) {
 
 func FuzzAdmin(f *testing.F) {
 	f.Add([]byte{adminVersion, adminHello})
+	f.Add([]byte{adminVersion, adminLog, 0, 0, 0, 0, 0, 0, 0, 1})
+	f.Add(append([]byte{adminVersion, adminList}, make([]byte, 32)...))
+	sizes := map[byte]int{adminHello: 0, adminSalt: 32, adminAdd: 297, adminSet: 297, adminEnable: 32, adminDisable: 32, adminRemove: 32, adminList: 32, adminLog: 8}
 	for _, name := range []string{"alice", "root", "bob"} {
 		n := nameOf(f, name)
-		f.Add(append([]byte{adminVersion, adminSalt}, n[:]...))
-		f.Add(append(append([]byte{adminVersion, adminAdd}, n[:]...), make([]byte, 256)...))
+		for operation, size := range sizes {
+			if size >= len(n) {
+				f.Add(append(append([]byte{adminVersion, operation}, n[:]...), make([]byte, size-len(n))...))
+			}
+		}
 	}
-	accounts := &localAccounts{nil, nil}
 	st := newStore(f, "alice")
-	accounts.store, accounts.directory = st, NewDirectory(st)
+	accounts := &localAccounts{store: st, directory: NewDirectory(st), by: store.OnFile()}
 	f.Fuzz(func(t *testing.T, request []byte) {
 		answer := (&adminCall{accounts: accounts}).answer(bytes.Clone(request))
-		if len(answer) == 0 || len(answer) > maxAdminMessage || answer[0] > adminFailed {
+		if len(answer) == 0 || len(answer) > maxAdminAnswer || int(answer[0]) > adminFailed+len(adminKinds) {
 			t.Fatalf("%x", answer)
 		}
 		// What is answered well is understood to the last byte.
-		if answer[0] == adminDone {
-			want := map[byte]int{adminHello: 2, adminSalt: 34, adminAdd: 290}[request[1]]
-			if request[0] != adminVersion || len(request) != want {
-				t.Fatalf("%x is answered %x", request, answer)
-			}
+		if answer[0] == adminDone && (request[0] != adminVersion || len(request) != 2+sizes[request[1]]) {
+			t.Fatalf("%x is answered %x", request, answer)
 		}
 		// And as a message of the wire: whole, or an error.
 		wire := append(binary.BigEndian.AppendUint16(nil, uint16(len(request))), request...)
-		if body, err := readAdmin(bytes.NewReader(wire)); len(request) > 0 && len(request) <= maxAdminMessage && (err != nil || !bytes.Equal(body, request)) {
+		if body, err := readAdmin(bytes.NewReader(wire), maxAdminRequest); len(request) > 0 && len(request) <= maxAdminRequest && (err != nil || !bytes.Equal(body, request)) {
 			t.Fatalf("%v", err)
 		}
-		if body, err := readAdmin(bytes.NewReader(request)); err == nil && len(body) > maxAdminMessage {
+		if body, err := readAdmin(bytes.NewReader(request), maxAdminRequest); err == nil && len(body) > maxAdminRequest {
 			t.Fatalf("%d bytes", len(body))
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"sim/store"
 )
@@ -13,39 +14,45 @@ import (
 // What is said on the admin socket: one exchange a connection, each message u16 length ‖ body.
 //
 //	request   u8 version ‖ u8 operation ‖ operands
-//	          0 hello   nothing
-//	          1 salt    name (32)
-//	          2 add     name (32) ‖ verifier (256)
 //	answer    u8 status ‖ results, or a sentence of UTF-8 when the status is not 0
-//	          salt      salt (32) ‖ u32 passes ‖ u32 KiB ‖ u8 lanes ‖ u8 taken
+//
+// A credential is verifier (256) ‖ u8 code ‖ u64 when the code expires: milliseconds since 1970, 0 for never.
 const (
-	adminVersion = 1
+	adminVersion = 2
 
-	adminHello = 0
-	adminSalt  = 1
-	adminAdd   = 2
+	adminHello   = 0 // nothing
+	adminSalt    = 1 // name (32); results: salt (32) ‖ u32 passes ‖ u32 KiB ‖ u8 lanes ‖ u8 taken
+	adminAdd     = 2 // name (32) ‖ credential (265)
+	adminSet     = 3 // name (32) ‖ credential (265)
+	adminEnable  = 4 // name (32)
+	adminDisable = 5 // name (32)
+	adminRemove  = 6 // name (32)
+	adminList    = 7 // name (32) or zeros: after whom; results: JSON of []Person
+	adminLog     = 8 // u64: after which entry; results: JSON of []store.Entry
 
-	adminDone     = 0
-	adminExists   = 1 // store.ErrExists
-	adminNotSaved = 2 // store.ErrNotSaved
-	adminRefused  = 3 // a request that makes no sense
-	adminFailed   = 4 // any other error
+	adminDone    = 0
+	adminRefused = 1 // a request that makes no sense
+	adminFailed  = 2 // an error that is none of adminKinds; they have the statuses from 3 on
 
 	adminSaltAnswer = 1 + 32 + 4 + 4 + 1 + 1
+	credentialSize  = 256 + 1 + 8
 )
+
+// adminKinds are the errors that a command tells apart.
+var adminKinds = [...]error{store.ErrExists, store.ErrNoAccount, store.ErrNotSaved}
 
 // errNotUnderstood is returned for a request that makes no sense.
 var errNotUnderstood = errors.New("the running server does not understand this command: use the same sim for both")
 
 func adminError(err error) []byte {
 	status := byte(adminFailed)
-	switch {
-	case errors.Is(err, errNotUnderstood):
+	if errors.Is(err, errNotUnderstood) {
 		status = adminRefused
-	case errors.Is(err, store.ErrExists):
-		status = adminExists
-	case errors.Is(err, store.ErrNotSaved):
-		status = adminNotSaved
+	}
+	for i, kind := range adminKinds {
+		if errors.Is(err, kind) {
+			status = byte(adminFailed + 1 + i)
+		}
 	}
 	return adminSentence(status, err.Error())
 }
@@ -54,14 +61,14 @@ func adminSentence(status byte, text string) []byte {
 	return append([]byte{status}, strings.ToValidUTF8(text[:min(len(text), maxAdminText)], "")...)
 }
 
-// readAdmin reads one message.
-func readAdmin(r io.Reader) ([]byte, error) {
+// readAdmin reads one message of at most so many bytes.
+func readAdmin(r io.Reader, most int) ([]byte, error) {
 	var head [2]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, err
 	}
 	n := int(binary.BigEndian.Uint16(head[:]))
-	if n == 0 || n > maxAdminMessage {
+	if n == 0 || n > most {
 		return nil, fmt.Errorf("a message of %d bytes", n)
 	}
 	body := make([]byte, n)
@@ -80,7 +87,7 @@ func writeAdmin(w io.Writer, body []byte) error {
 // An adminFailure is what a running server answered.
 type adminFailure struct {
 	text string
-	kind error // store.ErrExists, store.ErrNotSaved or nil
+	kind error // of adminKinds, or nil
 }
 
 func (f *adminFailure) Error() string { return f.text }
@@ -88,14 +95,36 @@ func (f *adminFailure) Unwrap() error { return f.kind }
 
 // adminResults returns the results in an answer, or its error.
 func adminResults(answer []byte) ([]byte, error) {
-	text := string(answer[1:])
-	switch answer[0] {
-	case adminDone:
-		return answer[1:], nil
-	case adminExists:
-		return nil, &adminFailure{text, store.ErrExists}
-	case adminNotSaved:
-		return nil, &adminFailure{text, store.ErrNotSaved}
+	status, rest := int(answer[0]), answer[1:]
+	if status == adminDone {
+		return rest, nil
 	}
-	return nil, &adminFailure{text, nil}
+	failure := &adminFailure{text: string(rest)}
+	if i := status - adminFailed - 1; i >= 0 && i < len(adminKinds) {
+		failure.kind = adminKinds[i]
+	}
+	return nil, failure
+}
+
+func appendCredential(b []byte, c Credential) []byte {
+	b = append(b[:len(b):len(b)], c.Verifier[:]...)
+	b = append(b, 0)
+	if c.Code {
+		b[len(b)-1] = 1
+	}
+	expires := uint64(0)
+	if !c.Expires.IsZero() {
+		expires = uint64(c.Expires.UnixMilli())
+	}
+	return binary.BigEndian.AppendUint64(b, expires)
+}
+
+// parseCredential reads what appendCredential has written; the verifier lives in b's memory.
+func parseCredential(b []byte) (c Credential, ok bool) {
+	code, expires := b[256], binary.BigEndian.Uint64(b[257:])
+	c = Credential{Verifier: (*[256]byte)(b), Code: code == 1}
+	if expires > 0 {
+		c.Expires = time.UnixMilli(int64(expires)).UTC()
+	}
+	return c, code == 1 || code == 0 && expires == 0
 }

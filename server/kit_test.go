@@ -83,7 +83,7 @@ func addAccounts(t testing.TB, st *store.Store, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		v := verifierOf(t, st, name, passwordOf(name))
-		if err := st.Add(name, store.Account{Verifier: *v}, store.OnFile()); err != nil {
+		if err := st.Add(name, store.Account{Verifier: *v, Created: time.Now()}, store.OnFile()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -61,7 +61,9 @@ const (
 	adminReadTime      = 5 * time.Second
 	adminExchangeTime  = 15 * time.Second // a commit may wait for a slow disk
 	adminDialTime      = 2 * time.Second
-	maxAdminMessage    = 1024
+	maxAdminRequest    = 1024
+	maxAdminAnswer     = 60 << 10 // a page of the list or of the log
+	adminPage          = 100      // people or entries in one
 	maxAdminText       = 512
 	maxSocketPath      = 100 // bytes; the shortest limit of the systems is 103
 	acceptAdminBackoff = 100 * time.Millisecond

@@ -127,7 +127,7 @@ func (g *registry) of(name proto.Name) []*session {
 	return all
 }
 
-// online says of each name whether it is logged in.
+// online says whether a name is logged in.
 func (g *registry) online(name proto.Name) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -107,7 +107,7 @@ func newServer(cfg Config, listener net.Listener) (*Server, error) {
 		return nil, fmt.Errorf("make the first epoch's keys: %w", err)
 	}
 	if cfg.Admin != "" {
-		if s.admin, err = listenAdmin(cfg.Admin, NewDirectory(cfg.Store), cfg.Store, cfg.Log); err != nil {
+		if s.admin, err = listenAdmin(cfg.Admin, localAccounts{store: cfg.Store, directory: NewDirectory(cfg.Store), server: s}, cfg.Log); err != nil {
 			return nil, err
 		}
 	}
