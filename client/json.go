@@ -27,7 +27,7 @@ type envelope struct {
 // object writes what is said, and the id of the command that it answers, as an object of ASCII. What is for people at a terminal alone has none.
 func object(s said, id string) string {
 	switch s.(type) {
-	case saidHint, saidHelp:
+	case saidHint, saidHelp, saidTalk:
 		return ""
 	}
 	head := ascii(envelope{jsonVersion, s.word(), time.Now().UTC().Format(jsonTime), json.RawMessage(id)})

@@ -54,6 +54,7 @@ var fields = map[verb][]field{
 	verbWatch:      {{"user", kindString, false, setName}},
 	verbUnwatch:    {{"user", kindString, true, setName}},
 	verbRecv:       {{"count", kindNumber, false, setCount}, {"timeout", kindString, false, setTimeout}},
+	verbPasswd:     {{"old", kindString, true, setPassword}, {"new", kindString, true, setFresh}},
 	verbLogout:     {{"user", kindString, false, setName}},
 	verbQuit:       nil,
 }
@@ -66,6 +67,11 @@ func setName(c *command, value []byte) error {
 
 func setPassword(c *command, value []byte) error {
 	c.password = slices.Clone(value)
+	return nil
+}
+
+func setFresh(c *command, value []byte) error {
+	c.fresh = slices.Clone(value)
 	return nil
 }
 
@@ -127,6 +133,7 @@ func parseObject(line []byte) (command, error) {
 		}
 		if err := c.fill(takes, slices.Delete(members, i, i+1)); err != nil {
 			clear(c.password)
+			clear(c.fresh)
 			return command{id: c.id}, fmt.Errorf("%s: %w", grammar[v].name, err)
 		}
 		return c, nil
