@@ -77,11 +77,14 @@ func (s *session) setPassword(now time.Time, old, fresh *[32]byte) bool {
 // takeDone takes a Done body; false if it is out of turn, or no proof of the old password stands in it.
 func (s *session) takeDone(body []byte) bool {
 	c := s.change
-	if c == nil || !c.set {
+	if c == nil {
 		return false
 	}
 	err := c.machine.Done(body)
-	if err != nil && !errors.Is(err, proto.ErrRefused) && !errors.Is(err, proto.ErrNotSaved) {
+	switch {
+	case errors.Is(err, proto.ErrNotSaved) && (c.salt == nil || c.set): // in place of PasswordSalt, too
+	case (err == nil || errors.Is(err, proto.ErrRefused)) && c.set:
+	default:
 		return false
 	}
 	s.change = nil

@@ -33,6 +33,7 @@ type fakeServer struct {
 	takes    func(g *guest, f proto.Frame) bool // takes a frame in place of the switchboard, if it returns true
 	board    *switchboard
 	accounts map[proto.Name]*[srp.Size]byte
+	codes    map[proto.Name]bool // whose password is a one-time code
 	guests   map[*subscriber]*guest
 	last     *guest
 }
@@ -48,7 +49,7 @@ func newFakeServer(t testing.TB) *fakeServer {
 	}
 	s := &fakeServer{
 		t: t, address: proto.Address{Key: [32]byte(key.PublicKey().Bytes()), Host: "server.example:7465"},
-		board: newSwitchboard(), accounts: make(map[proto.Name]*[srp.Size]byte), guests: make(map[*subscriber]*guest),
+		board: newSwitchboard(), accounts: make(map[proto.Name]*[srp.Size]byte), codes: make(map[proto.Name]bool), guests: make(map[*subscriber]*guest),
 	}
 	s.config = &proto.LoginConfig{
 		Key:   key,
@@ -59,7 +60,7 @@ func newFakeServer(t testing.TB) *fakeServer {
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				if v := s.accounts[n]; v != nil {
-					return proto.Account{Verifier: *v, Exists: true}, nil
+					return proto.Account{Verifier: *v, Exists: true, Enrol: s.codes[n]}, nil
 				}
 				return proto.Account{}, nil
 			},
@@ -171,6 +172,8 @@ type guest struct {
 	conn    net.Conn
 	session *proto.Session
 	line    *subscriber // nil before the first Ping
+	begun   *proto.PasswordServer
+	asked   bool // for a password in place of a code
 
 	mu     sync.Mutex
 	some   sync.Cond
@@ -256,9 +259,61 @@ func (g *guest) reads() {
 			if takes != nil && takes(g, f) {
 				continue
 			}
+			if g.password(f) {
+				continue
+			}
 			g.server.with(func(b *switchboard) { g.frame(b, f) })
 		}
 	}
+}
+
+// password takes the frames of a change of password, and all frames before one is chosen in place of a code.
+func (g *guest) password(f proto.Frame) bool {
+	s := g.server
+	switch f.Type {
+	case proto.TypePing:
+		if !g.session.Enrol {
+			return false
+		}
+		pong := proto.AppendPong(nil, f.Body)
+		if !g.asked {
+			g.asked, pong = true, proto.AppendNotice(pong, proto.NoticePassword)
+		}
+		g.send(pong)
+	case proto.TypePasswordBegin:
+		begun, frame, err := proto.AnswerPasswordBegin(nil, s.config.Directory, g.session, f.Body)
+		if err != nil {
+			s.t.Errorf("fake server: %v", err)
+		}
+		g.begun = begun
+		g.send(frame)
+	case proto.TypePasswordSet:
+		verifier, m2, err := g.begun.Set(f.Body)
+		if err != nil {
+			g.send(proto.AppendDone(nil, proto.DoneRefused, nil))
+			break
+		}
+		s.mu.Lock()
+		s.accounts[g.session.Name] = verifier
+		delete(s.codes, g.session.Name)
+		s.mu.Unlock()
+		g.send(proto.AppendDone(nil, proto.DoneChanged, m2))
+		if g.session.Enrol {
+			g.closes(proto.CloseDone)
+		}
+	case proto.TypeLogout:
+		if !g.session.Enrol {
+			return false
+		}
+		g.send(proto.AppendLoggedOut(nil))
+		g.closes(proto.CloseDone)
+	default:
+		if g.session.Enrol {
+			s.t.Errorf("fake server: %v before a password was chosen", f.Type)
+		}
+		return g.session.Enrol
+	}
+	return true
 }
 
 // frame takes a frame while the server's lock is held.
