@@ -160,6 +160,12 @@ func (a *admin) close() {
 	}
 }
 
+func (a *admin) isStopped() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.stopped
+}
+
 // exchange answers one request.
 func (a *admin) exchange(c *net.UnixConn) {
 	peer, err := peerUser(c)
@@ -170,10 +176,7 @@ func (a *admin) exchange(c *net.UnixConn) {
 	now := time.Now()
 	c.SetWriteDeadline(now.Add(adminExchangeTime))
 	c.SetReadDeadline(now.Add(a.readTime))
-	a.mu.Lock()
-	stopped := a.stopped // close has set its deadline before ours, or will after it
-	a.mu.Unlock()
-	if stopped {
+	if a.isStopped() { // close has set its deadline before ours, or will after it
 		return
 	}
 	request, err := readAdmin(c, maxAdminRequest)
@@ -182,7 +185,7 @@ func (a *admin) exchange(c *net.UnixConn) {
 	}
 	accounts := a.accounts
 	accounts.by = store.ViaSocket(peer)
-	call := adminCall{accounts: &accounts}
+	call := adminCall{accounts: &accounts, upkeep: &accounts, stopped: a.isStopped}
 	answer := call.answer(request)
 	clear(request)
 	if writeAdmin(c, answer) == nil && call.stream != nil {

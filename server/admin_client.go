@@ -37,17 +37,31 @@ func dialAccounts(path string) (Accounts, error) {
 
 // exchange sends a request and returns the results.
 func (a *socketAccounts) exchange(operation byte, operands []byte) ([]byte, error) {
-	c, err := net.DialTimeout("unix", a.path, adminDialTime)
+	c, results, err := a.begin(operation, operands)
+	if err != nil {
+		return nil, err
+	}
+	c.Close()
+	return results, nil
+}
+
+// begin is an exchange after which the connection goes on.
+func (a *socketAccounts) begin(operation byte, operands []byte) (c net.Conn, results []byte, err error) {
+	c, err = net.DialTimeout("unix", a.path, adminDialTime)
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, fmt.Errorf("a server runs on this database, and only its own user or root may use its admin socket %s: %w", a.path, err)
+		return nil, nil, fmt.Errorf("a server runs on this database, and only its own user or root may use its admin socket %s: %w", a.path, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the server's admin socket can't be reached: %w", err)
+		return nil, nil, fmt.Errorf("the server's admin socket can't be reached: %w", err)
 	}
-	defer c.Close()
+	defer func() {
+		if err != nil {
+			c.Close()
+		}
+	}()
 	peer, err := peerUser(c.(*net.UnixConn))
 	if err != nil || !mayServe(peer, uint32(os.Geteuid()), ownerOf(filepath.Dir(a.path))) {
-		return nil, fmt.Errorf("the admin socket %s is another user's: run this command as the user who runs the server", a.path)
+		return nil, nil, fmt.Errorf("the admin socket %s is another user's: run this command as the user who runs the server", a.path)
 	}
 	c.SetDeadline(time.Now().Add(adminExchangeTime))
 	request := append([]byte{adminVersion, operation}, operands...)
@@ -58,9 +72,10 @@ func (a *socketAccounts) exchange(operation byte, operands []byte) ([]byte, erro
 		answer, err = readAdmin(c, maxAdminAnswer)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the server at the admin socket %s did not answer; perhaps it stopped, or it is not for this user: %w", a.path, err)
+		return nil, nil, fmt.Errorf("the server at the admin socket %s did not answer; perhaps it stopped, or it is not for this user: %w", a.path, err)
 	}
-	return adminResults(answer)
+	results, err = adminResults(answer)
+	return c, results, err
 }
 
 func (a *socketAccounts) Salt(name proto.Name) (salt [32]byte, params proto.Argon2, taken bool, err error) {

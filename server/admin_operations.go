@@ -3,7 +3,7 @@ package server
 import (
 	"encoding/binary"
 	"encoding/json"
-	"io"
+	"net"
 
 	"sim/proto"
 )
@@ -11,9 +11,11 @@ import (
 // An adminCall is a request that is being served.
 type adminCall struct {
 	accounts Accounts
+	upkeep   Upkeep
+	stopped  func() bool // says whether the server is to stop
 
 	// stream, when an operation sets it, goes on with the connection after the answer.
-	stream func(io.ReadWriter) error
+	stream func(net.Conn) error
 }
 
 // operations says for each operation how many bytes of operands it takes, and what does it.
@@ -30,6 +32,9 @@ var operations = [...]struct {
 	adminRemove:  {proto.NameSize, nameOperation(Accounts.Remove)},
 	adminList:    {proto.NameSize, (*adminCall).list},
 	adminLog:     {8, (*adminCall).log},
+	adminCheck:   {0, (*adminCall).check},
+	adminWhere:   {0, (*adminCall).where},
+	adminBackup:  {0, (*adminCall).backup},
 }
 
 // answer answers a request's body.

@@ -20,15 +20,18 @@ import (
 const (
 	adminVersion = 2
 
-	adminHello   = 0 // nothing
-	adminSalt    = 1 // name (32); results: salt (32) ‖ u32 passes ‖ u32 KiB ‖ u8 lanes ‖ u8 taken
-	adminAdd     = 2 // name (32) ‖ credential (265)
-	adminSet     = 3 // name (32) ‖ credential (265)
-	adminEnable  = 4 // name (32)
-	adminDisable = 5 // name (32)
-	adminRemove  = 6 // name (32)
-	adminList    = 7 // name (32) or zeros: after whom; results: JSON of []Person
-	adminLog     = 8 // u64: after which entry; results: JSON of []store.Entry
+	adminHello   = 0  // nothing
+	adminSalt    = 1  // name (32); results: salt (32) ‖ u32 passes ‖ u32 KiB ‖ u8 lanes ‖ u8 taken
+	adminAdd     = 2  // name (32) ‖ credential (265)
+	adminSet     = 3  // name (32) ‖ credential (265)
+	adminEnable  = 4  // name (32)
+	adminDisable = 5  // name (32)
+	adminRemove  = 6  // name (32)
+	adminList    = 7  // name (32) or zeros: after whom; results: JSON of []Person
+	adminLog     = 8  // u64: after which entry; results: JSON of []store.Entry
+	adminCheck   = 9  // nothing; results: JSON of store.Health
+	adminWhere   = 10 // nothing; results: JSON of Where
+	adminBackup  = 11 // nothing; backup.go tells what follows
 
 	adminDone    = 0
 	adminRefused = 1 // a request that makes no sense

@@ -65,6 +65,10 @@ const (
 	maxAdminAnswer     = 60 << 10 // a page of the list or of the log
 	adminPage          = 100      // people or entries in one
 	maxAdminText       = 512
-	maxSocketPath      = 100 // bytes; the shortest limit of the systems is 103
+	maxAddresses       = 100 // that a server tells of
+	maxChunk           = 32 << 10
+	adminChunkTime     = 10 * time.Second // to write one
+	adminCopyTime      = 2 * time.Minute  // to the next one: the server makes a whole copy before the first
+	maxSocketPath      = 100              // bytes; the shortest limit of the systems is 103
 	acceptAdminBackoff = 100 * time.Millisecond
 )
