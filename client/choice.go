@@ -64,6 +64,7 @@ func (r *runner) passwd(c command) {
 	r.expect = expectOld
 	if r.cfg.JSON {
 		r.chose(expectOld, typed{line: c.password})
+		r.expect = expectCommand // the new one is here, too
 		r.chose(expectNew, typed{line: c.fresh})
 	}
 }
