@@ -139,6 +139,7 @@ func (s *session) takePresence(now time.Time, entries []proto.Presence) {
 		case p != nil && p.talk != nil: // the conversation tells it: its messages, and its end
 		case !e.Online && now.Sub(k.parted) < partedFor: // that was told already
 		case first && !w.asked[e.Name] && w.target != e.Name: // somebody of an earlier conversation: only changes are news
+		case w.stale && !slices.Contains(s.toWatch(), e.Name): // a Watch without them is on its way
 		default:
 			s.tell(presence{e.Name, e.Online})
 		}
