@@ -166,14 +166,15 @@ func TestPasswordFramesOutOfTurn(t *testing.T) {
 					if f.Type == proto.TypePasswordBegin && name == "Done" {
 						g.send(frame)
 					}
-					if f.Type == proto.TypePasswordSet && name == "PasswordSalt" {
-						g.send(frame)
+					if f.Type == proto.TypePasswordBegin && name == "PasswordSalt" {
+						g.password(f) // and once more
 					}
 					return false
 				})
 				p := s.comes("alice")
 				p.types("passwd", passwordOf("alice"), newPassword)
 				p.exits(ExitLost)
+				p.complains("the server broke the protocol")
 			})
 		})
 	}
@@ -428,9 +429,14 @@ func TestNoticeWithoutACode(t *testing.T) {
 		p.exits(ExitLost)
 		p.complains("the server broke the protocol")
 	})
-	story(t, func(t *testing.T, s *fakeServer) { // nor in the middle of a session
-		p := s.comes("alice")
-		s.guest("alice").send(proto.AppendNotice(nil, proto.NoticePassword))
+	story(t, func(t *testing.T, s *fakeServer) { // nor anybody in the middle of a session
+		code := s.invites("dave")
+		delete(s.codes, mustName("dave")) // a password like any other
+		p := s.dave()
+		p.types(code)
+		p.prints("= logged in as dave")
+		s.guest("dave").send(proto.AppendNotice(nil, proto.NoticePassword))
 		p.exits(ExitLost)
+		p.complains("the server broke the protocol")
 	})
 }
