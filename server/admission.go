@@ -1,9 +1,6 @@
 package server
 
-import (
-	"math/rand/v2"
-	"sync"
-)
+import "sync"
 
 // stage is how much a connection has shown so far.
 type stage int
@@ -11,33 +8,40 @@ type stage int
 const (
 	silent  stage = iota // nothing
 	greeted              // a right mac1: it knows the server's key
-	proven               // a password; it is, or is about to be, logged in
+	solved               // a right solution: it waits for the public-key work of its Login
+	running              // a Login: its handshake runs, up to the first Ping
+	proven               // a password; it is logged in
 	left                 // it is not counted any more
 )
 
-// admission decides who may stay: all connections have a cap, and so have those that are not logged in. A new connection is always let in
-// while there is one of the latter to evict in its place. Who is evicted is random, so that whoever comes with many connections loses most
-// of them; those that have shown a right mac1 are spared until there are no others.
+// admission decides who may stay. All connections have a cap, and so has each of three pools of those that are not logged in: the unproven
+// ones (silent and greeted), the solved and the running. Who comes into a full pool gets in, and another goes in its place: a random one of
+// the network that has most there. So whoever comes with many connections loses mostly its own, and one who comes from elsewhere keeps its place.
 type admission struct {
-	mu sync.Mutex
+	counters *Counters // immutable
 
-	maxConns, maxUnproven int
+	mu                                           sync.Mutex
+	maxConns, maxUnproven, maxSolved, maxRunning int
 
-	all      map[*conn]struct{}
-	unproven [2][]*conn // silent and greeted ones, in no order
-	stopped  bool
+	all     map[*conn]struct{}
+	pools   [proven]crowd // by stage
+	stopped bool
 }
 
-func (a *admission) init(maxConns, maxUnproven int) {
+func (a *admission) init(counters *Counters, maxConns int) {
+	a.counters = counters
 	a.all = make(map[*conn]struct{})
-	a.limit(maxConns, maxUnproven)
+	a.limit(maxConns)
 }
 
 // limit changes the caps for whoever comes; nobody who is here has to go.
-func (a *admission) limit(maxConns, maxUnproven int) {
+func (a *admission) limit(maxConns int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.maxConns, a.maxUnproven = maxConns, maxUnproven
+	a.maxConns = maxConns
+	a.maxUnproven = min(defaultMaxUnproven, maxConns)
+	a.maxSolved = min(defaultMaxSolved, maxConns)
+	a.maxRunning = min(defaultMaxRunning, maxConns)
 }
 
 // admit counts a connection in, or says that there is no room. The victim, if any, is out and for the caller to close.
@@ -47,38 +51,70 @@ func (a *admission) admit(c *conn) (ok bool, victim *conn) {
 	if a.stopped {
 		return false, nil
 	}
-	unproven := len(a.unproven[silent]) + len(a.unproven[greeted])
-	if len(a.all) >= a.maxConns || unproven >= a.maxUnproven {
-		if victim = a.pick(); victim == nil {
+	if len(a.all) >= a.maxConns || a.full(silent) {
+		if victim = a.pick(silent); victim == nil {
+			victim = a.lowest()
+		}
+		if victim == nil {
+			a.counters.TooMany.Add(1)
 			return false, nil
 		}
-		a.remove(victim)
+		a.evict(victim)
 	}
+	a.counters.Accepted.Add(1)
 	a.all[c] = struct{}{}
 	a.enter(c, silent)
 	return true, victim
 }
 
-// pick returns a random connection of the lowest stage that has any, or nil.
-func (a *admission) pick() *conn {
-	for _, list := range a.unproven {
-		if len(list) > 0 {
-			return list[rand.IntN(len(list))]
-		}
-	}
-	return nil
-}
-
-// advance moves a connection to a higher stage, and is false if it was evicted before.
-func (a *admission) advance(c *conn, to stage) bool {
+// advance moves a connection to a higher stage, and is false if it was evicted before. A victim is as admit's.
+func (a *admission) advance(c *conn, to stage) (ok bool, victim *conn) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if c.stage == left {
-		return false
+		return false, nil
 	}
 	a.exit(c)
+	if a.full(to) {
+		if victim = a.pick(to); victim != nil {
+			a.evict(victim)
+		}
+	}
 	a.enter(c, to)
-	return true
+	return true, victim
+}
+
+// full says whether somebody has to go before one more comes to a stage. Silent and greeted ones share a pool, so that the move from one
+// to the other needs no room.
+func (a *admission) full(to stage) bool {
+	switch to {
+	case silent:
+		return a.pools[silent].size+a.pools[greeted].size >= a.maxUnproven
+	case solved:
+		return a.pools[solved].size >= a.maxSolved
+	case running:
+		return a.pools[running].size >= a.maxRunning
+	}
+	return false
+}
+
+// pick returns who has to go for one more at a stage, or nil. In the unproven pool it is one of those of which there are more: neither a
+// flood of silent connections nor one of right mac1s pushes the others below half of the pool.
+func (a *admission) pick(to stage) *conn {
+	if to == silent && a.pools[greeted].size > a.pools[silent].size {
+		to = greeted
+	}
+	return a.pools[to].pick()
+}
+
+// lowest returns one of the lowest stage that there is: for the cap on all, who is further on counts more than who comes.
+func (a *admission) lowest() *conn {
+	for to := range a.pools {
+		if victim := a.pools[to].pick(); victim != nil {
+			return victim
+		}
+	}
+	return nil
 }
 
 // leave counts a connection out; for one that was evicted it does nothing.
@@ -88,7 +124,12 @@ func (a *admission) leave(c *conn) {
 	a.remove(c)
 }
 
-// remove, enter and exit keep the lists. Their callers hold mu.
+// evict, remove, enter and exit keep the pools. Their callers hold mu.
+func (a *admission) evict(c *conn) {
+	a.counters.Evicted[c.stage].Add(1)
+	a.remove(c)
+}
+
 func (a *admission) remove(c *conn) {
 	a.exit(c)
 	c.stage = left
@@ -98,29 +139,26 @@ func (a *admission) remove(c *conn) {
 func (a *admission) enter(c *conn, to stage) {
 	c.stage = to
 	if to < proven {
-		c.place = len(a.unproven[to])
-		a.unproven[to] = append(a.unproven[to], c)
+		c.pooled.conn = c
+		a.pools[to].add(&c.pooled)
 	}
 }
 
 func (a *admission) exit(c *conn) {
-	if c.stage >= proven {
-		return
+	if c.stage < proven {
+		a.pools[c.stage].remove(&c.pooled)
 	}
-	list := a.unproven[c.stage]
-	end := len(list) - 1
-	list[c.place] = list[end]
-	list[c.place].place = c.place
-	list[end] = nil
-	a.unproven[c.stage] = list[:end]
 }
 
 // stop lets nobody in any more, and returns who is not logged in.
-func (a *admission) stop() []*conn {
+func (a *admission) stop() (list []*conn) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.stopped = true
-	return append(append([]*conn(nil), a.unproven[silent]...), a.unproven[greeted]...)
+	for i := range a.pools {
+		a.pools[i].each(func(c *conn) { list = append(list, c) })
+	}
+	return list
 }
 
 // everybody returns all connections.

@@ -1,9 +1,8 @@
 package server
 
 import (
-	"encoding/binary"
+	"container/list"
 	"errors"
-	"io"
 	"net"
 	"os"
 	"time"
@@ -17,10 +16,21 @@ type conn struct {
 	server   *Server
 	net      net.Conn
 	accepted time.Time
+	network  network
 
 	// guarded by admission.mu
-	stage stage
-	place int
+	stage  stage
+	pooled place
+
+	// guarded by the mutex of the queue that the connection waits in: the budget's, or that of guessing
+	verdict verdict
+	waiting place
+	queued  *list.Element
+
+	// owned by the goroutine that reads, and still while it waits
+	rank  uint8     // bits of its puzzle that count in the budget's order
+	named bool      // a handshake runs for a name,
+	cell  cellIndex // whose cell is this
 }
 
 // errGone is returned when a connection ended or was evicted in the middle of its login.
@@ -44,55 +54,6 @@ func (c *conn) serve() {
 		return
 	}
 	s.serve(first)
-}
-
-// login runs the login up to Welcome, which it returns unwritten.
-func (c *conn) login() (keys *proto.Session, welcome []byte, err error) {
-	login := proto.NewLoginServer(c.server.login, c.accepted)
-	defer login.Clear()
-	buffer := make([]byte, proto.MaxUnsolvedBody)
-	for {
-		greetedBefore := login.Greeted()
-		c.net.SetDeadline(login.Deadline())
-		if _, err := io.ReadFull(c.net, buffer[:2]); err != nil {
-			return nil, nil, err
-		}
-		n := int(binary.BigEndian.Uint16(buffer))
-		var out []byte
-		if err = login.Admits(n); err == nil {
-			if n > len(buffer) {
-				buffer = make([]byte, n) // Login, after a right solution
-			}
-			if _, err := io.ReadFull(c.net, buffer[:n]); err != nil {
-				return nil, nil, err
-			}
-			out, keys, err = login.Handle(time.Now(), buffer[:n])
-		}
-		switch {
-		case errors.Is(err, proto.ErrSilence):
-			c.discard(buffer)
-			return nil, nil, err
-		case keys != nil:
-			return keys, out, nil
-		}
-		if err == nil && !greetedBefore && login.Greeted() && !c.server.admission.advance(c, greeted) {
-			return nil, nil, errGone
-		}
-		if len(out) > 0 {
-			if err == nil {
-				c.net.SetDeadline(login.Deadline())
-			}
-			if _, err := c.net.Write(out); err != nil {
-				return nil, nil, err
-			}
-		}
-		if err != nil {
-			if len(out) > 0 {
-				c.closeSlowly()
-			}
-			return nil, nil, err
-		}
-	}
 }
 
 // discard reads and throws away until the deadline or the end: silence tells nobody that a sim server listens here.
@@ -125,7 +86,7 @@ func (c *conn) welcome(keys *proto.Session, welcome []byte) (*session, *record, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if !c.server.admission.advance(c, proven) {
+	if !c.advance(proven) {
 		return nil, nil, errGone
 	}
 	if keys.Enrol {
@@ -176,15 +137,4 @@ func (c *conn) closeSlowly() {
 	}
 	c.net.SetReadDeadline(time.Now().Add(lingerTime))
 	c.discard(make([]byte, 512))
-}
-
-// loginReason is an error of the login for the log.
-func loginReason(err error) string {
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return "too slow"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
-		return errGone.Error()
-	}
-	return reasonOf(err)
 }

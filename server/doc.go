@@ -2,8 +2,14 @@
 // The conversation with a client is package proto's; here are the sockets, the clocks, the goroutines and the limits.
 //
 //	server.go     the lifetime: listening, accepting, the epochs, stopping
-//	admission.go  who may stay: a cap on connections, and one on those that have proved nothing
+//	admission.go  who may stay: a cap on connections, and one on each pool of those that are not logged in
+//	network.go    which addresses count as one, and who has most
+//	budget.go     how many log-ins do public-key work at once, who is next, and how hard the puzzle is
+//	guessing.go   what is known of guesses: at a name, from a network, in all
+//	line.go       who waits to have a password tested at a name
+//	counters.go   what became of connections and log-ins
 //	conn.go       one connection: the login, then the records of a session
+//	login.go      the login, with the two queues that it passes
 //	session.go    what a session does with each frame
 //	outbox.go     the bounded queue of what waits for one session, and who writes it
 //	registry.go   who is logged in: replacing, listing, watching
@@ -15,7 +21,8 @@
 //
 // A connection that has proved nothing has one goroutine and a small buffer. A session has two goroutines: the reader owns the connection's
 // incoming half and everything about the session that nobody else needs; the writer owns the outgoing half. What others need is guarded
-// by the registry's mutex, and the queue between them by its own. The order of locks is registry, outbox, pool; no lock is held during I/O.
+// by the registry's mutex, and the queue between them by its own. The order of locks is registry, outbox, pool; those of admission, budget and
+// guessing are held alone; no lock is held during I/O.
 //
 // The log gets codes and reasons: no names, no addresses, no secrets, no bytes of messages.
 package server

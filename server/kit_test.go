@@ -164,9 +164,7 @@ func serve(t testing.TB, st *store.Store, s *Server, settings []func(*Server)) *
 		if n := s.pool.held.Load(); n != 0 {
 			t.Errorf("after the end %d bytes are held by outboxes", n)
 		}
-		if n := len(s.admission.all) + len(s.admission.unproven[silent]) + len(s.admission.unproven[greeted]); n != 0 {
-			t.Errorf("after the end %d connections are counted", n)
-		}
+		checkNothingCounted(t, s)
 		g := &s.registry
 		if n := len(g.sessions) + len(g.choosing) + len(g.sorted) + len(g.watchers) + len(g.untold) + len(g.pending); n != 0 {
 			t.Errorf("after the end the registry holds %d sessions, %d names, %d watched, %d untold, %d pending", len(g.sessions), len(g.sorted), len(g.watchers), len(g.untold), len(g.pending))
@@ -174,6 +172,34 @@ func serve(t testing.TB, st *store.Store, s *Server, settings []func(*Server)) *
 	})
 	t.Cleanup(stop)
 	return &world{t: t, server: s, store: st, stop: stop}
+}
+
+// checkNothingCounted checks what is left of connections when all have ended.
+func checkNothingCounted(t testing.TB, s *Server) {
+	t.Helper()
+	n := len(s.admission.all)
+	for i := range s.admission.pools {
+		n += s.admission.pools[i].size + len(s.admission.pools[i].groups) + len(s.admission.pools[i].bySize)
+	}
+	if n != 0 {
+		t.Errorf("after the end %d connections are counted", n)
+	}
+	n = s.budget.running + s.budget.proofs.order.Len()
+	for i := range s.budget.logins {
+		n += s.budget.logins[i].order.Len() + s.budget.logins[i].crowd.size
+	}
+	if n != 0 {
+		t.Errorf("after the end %d steps run or wait", n)
+	}
+	n = len(s.guessing.lines)
+	for _, c := range s.guessing.cells {
+		if c.evaluating || c.inFlight != 0 {
+			n++
+		}
+	}
+	if n != 0 {
+		t.Errorf("after the end %d names have a line or a handshake", n)
+	}
 }
 
 type pipeListener struct {

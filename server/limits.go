@@ -9,12 +9,60 @@ import (
 // Connections.
 const (
 	defaultMaxConns    = 20_000 // in all
-	defaultMaxUnproven = 4_096  // of them, those that are not logged in
+	defaultMaxUnproven = 4_096  // of them, those that have solved no puzzle
+	defaultMaxSolved   = 4_096  // that have, and wait for their Login's turn
+	defaultMaxRunning  = 4_096  // whose handshake runs
 	defaultPuzzleBits  = 18
 	minPuzzleBits      = 4 // a puzzle has none or at least these
+	discardBuffer      = 64
 
 	acceptBackoffMin = 5 * time.Millisecond // after an accept that failed: no file descriptor, mostly
 	acceptBackoffMax = time.Second
+)
+
+// The budget for the public-key work of log-ins, and the puzzle that follows it.
+const (
+	maxQueued    = 2 * time.Second        // of work
+	maxQueueWait = 20 * time.Second       // of one Login, which others overtake; a client waits for proto.SaltWait
+	firstCost    = time.Millisecond       // of a step, before one was measured
+	leastCost    = 100 * time.Microsecond // of a step, whatever was measured: it bounds the queues
+	costMemory   = 16                     // steps that the mean is of
+
+	longWait   = 500 * time.Millisecond // in a queue: puzzles get harder
+	calmWait   = 50 * time.Millisecond  // puzzles get easier, after a time
+	raiseEvery = time.Second            // a bit
+	lowerEvery = 15 * time.Second       // a bit
+)
+
+// busyLogin and busyProof are from and to how many seconds later a client is asked to come back.
+var (
+	busyLogin = [2]int{2, 10}
+	busyProof = [2]int{10, 40}
+)
+
+// Guesses at passwords.
+const (
+	guessEvery   = 2 * time.Second  // at a name: 43,200 a day
+	maxProofWait = 50 * time.Second // of a Proof; a client waits for proto.WelcomeWait
+	maxLine      = 24               // Proofs that wait in a queue at a name: what can be served in maxProofWait
+
+	cellHalf         = 2 * time.Minute // a name's failures are half forgotten
+	freeScore        = 3               // failures and handshakes in flight without an account puzzle
+	firstAccountBits = 12              // of the next one
+	bitsEach         = 2               // of each further one, up to proto.MaxAccountPuzzleBits
+
+	networkCells = 1 << 12
+	failureHalf  = time.Minute // a network's failures are half forgotten, and all failures
+
+	homeSets  = 1 << 14
+	homesEach = 4
+	homeTime  = 7 * 24 * time.Hour
+)
+
+// What failures add to the puzzle of Challenge.
+var (
+	networkSurcharge = surcharge{from: 8, most: 6}
+	totalSurcharge   = surcharge{from: 128, most: 3}
 )
 
 // What waits for a session. Bytes of frames, before they are sealed.

@@ -45,7 +45,10 @@ type Server struct {
 	pool     *pool
 
 	epoch     atomic.Pointer[proto.Epoch]
+	counters  Counters
 	admission admission
+	budget    budget
+	guessing  guessing
 	registry  registry
 	running   sync.WaitGroup
 }
@@ -101,7 +104,9 @@ func newServer(cfg Config, listener net.Listener) (*Server, error) {
 		pool:     &pool{size: poolSize, reserve: poolReserve},
 	}
 	s.login = &proto.LoginConfig{Key: key, Directory: NewDirectory(cfg.Store), PuzzleBits: cfg.PuzzleBits, Epoch: s.epoch.Load}
-	s.admission.init(cfg.MaxConns, min(defaultMaxUnproven, cfg.MaxConns))
+	s.admission.init(&s.counters, cfg.MaxConns)
+	s.budget.init(&s.counters, cfg.PuzzleBits)
+	s.guessing.init(&s.counters)
 	s.registry.init()
 	if err := s.newEpoch(); err != nil {
 		return nil, fmt.Errorf("make the first epoch's keys: %w", err)
@@ -133,7 +138,7 @@ func (s *Server) SetMaxConns(n int) {
 	if n < 1 {
 		n = defaultMaxConns
 	}
-	s.admission.limit(n, min(defaultMaxUnproven, n))
+	s.admission.limit(n)
 }
 
 // Serve serves until ctx is done; then it tells everybody who is logged in, waits for what waits to be written, for flushTime at most,
@@ -194,6 +199,7 @@ func (s *Server) keep(ctx context.Context) {
 				s.log.Error("no new epoch", "error", err)
 			}
 			s.registry.sweep(now)
+			s.guessing.sweep()
 		}
 	}
 }
@@ -232,12 +238,9 @@ func (s *Server) accept() {
 
 // take begins a connection, or closes it when there is no room.
 func (s *Server) take(c net.Conn) {
-	taken := &conn{server: s, net: c, accepted: time.Now()}
+	taken := &conn{server: s, net: c, accepted: time.Now(), network: networkOf(c.RemoteAddr())}
 	ok, victim := s.admission.admit(taken)
-	if victim != nil {
-		s.log.Debug("connection ended", "reason", "evicted")
-		victim.net.Close()
-	}
+	s.closeEvicted(victim)
 	if !ok {
 		s.log.Debug("connection ended", "reason", "too many")
 		c.Close()
@@ -245,6 +248,17 @@ func (s *Server) take(c net.Conn) {
 	}
 	s.running.Go(func() { forget.Do(taken.serve) })
 }
+
+// closeEvicted closes the connection that had to go for another, if there is one.
+func (s *Server) closeEvicted(victim *conn) {
+	if victim != nil {
+		s.log.Debug("connection ended", "reason", "evicted")
+		victim.net.Close()
+	}
+}
+
+// Counters tell what became of connections and log-ins.
+func (s *Server) Counters() *Counters { return &s.counters }
 
 // reasonOf is an error for the log without the addresses that package net puts in.
 func reasonOf(err error) string {
