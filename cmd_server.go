@@ -99,7 +99,9 @@ func runServer(c *cli.Context) error {
 	}
 	addresses := s.Addresses()
 	for _, address := range addresses {
-		fmt.Fprintln(c.App.Writer, address)
+		if _, err := fmt.Fprintln(c.App.Writer, address); err != nil {
+			return fmt.Errorf("the server was not started, since its address could not be written to standard output: %w", err)
+		}
 	}
 	if config.Public == "" && len(addresses) > 1 {
 		fmt.Fprintln(c.App.ErrWriter, "sim: one line for each address of this machine; --public HOST:PORT prints the one that your users reach")

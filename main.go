@@ -112,7 +112,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 
 func commands() []*cli.Command {
 	return []*cli.Command{
-		serverCommand(), adduserCommand(), clientCommand(), demoCommand(),
+		serverCommand(), adduserCommand(), usersCommand(), clientCommand(), demoCommand(),
 		embedCommand(), configCommand(),
 	}
 }
@@ -121,7 +121,7 @@ func commands() []*cli.Command {
 func onUsageError(c *cli.Context, err error, _ bool) error {
 	name := "sim"
 	if c.Command != nil && c.Command.Name != name {
-		name += " " + c.Command.Name
+		name = c.Command.HelpName
 	}
 	return usagef("%w; `%s --help` tells more", err, name)
 }
@@ -129,7 +129,7 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 // argument returns the one argument called what that a command takes.
 func argument(c *cli.Context, what string) (string, error) {
 	if c.NArg() == 0 {
-		return "", usagef("%s is missing: sim %s [flags] %s", what, c.Command.Name, what)
+		return "", usagef("%s is missing: %s [flags] %s", what, c.Command.HelpName, what)
 	}
 	return c.Args().First(), noMoreArguments(c, 1, what)
 }
@@ -142,9 +142,9 @@ func noMoreArguments(c *cli.Context, n int, what string) error {
 	extra := c.Args().Get(n)
 	switch {
 	case n == 0:
-		return usagef("sim %s takes flags and no arguments, not %q", c.Command.Name, extra)
+		return usagef("%s takes flags and no arguments, not %q", c.Command.HelpName, extra)
 	case len(extra) > 1 && extra[0] == '-':
-		return usagef("%q stands after %s: flags go before it, sim %s %s … %s", extra, what, c.Command.Name, extra, what)
+		return usagef("%q stands after %s: flags go before it, %s %s … %s", extra, what, c.Command.HelpName, extra, what)
 	}
 	return usagef("one %s at a time: %q is left over (flags go before %s)", what, extra, what)
 }

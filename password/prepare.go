@@ -23,6 +23,14 @@ const (
 
 var errTooLong = fmt.Errorf("this password is too long: use at most %d bytes", MaxBytes)
 
+// errNothing is io.EOF in the words of a person.
+var errNothing = nothing{}
+
+type nothing struct{}
+
+func (nothing) Error() string { return "no password was given: the input is empty" }
+func (nothing) Unwrap() error { return io.EOF }
+
 // FirstLine returns a copy of raw up to its first LF, without that LF or the CR
 // LF it is part of. Nothing else is removed: spaces stay, and so does a CR that
 // no LF follows.
@@ -64,7 +72,7 @@ func Read(r io.Reader) ([]byte, error) {
 		}
 		clear(line)
 		if err == io.EOF && len(line) == 0 {
-			return nil, fmt.Errorf("no password was given, the input ended before it: %w", err)
+			return nil, errNothing
 		}
 		if err == io.EOF {
 			return nil, errTooLong
@@ -97,6 +105,9 @@ func Prepare(line []byte) ([]byte, error) {
 	if len(line) > maxLine {
 		return nil, errTooLong
 	}
+	if err := binary(line); err != nil {
+		return nil, err
+	}
 	// The profile would turn every invalid byte into U+FFFD, and so two
 	// different passwords into one.
 	if !utf8.Valid(line) {
@@ -124,6 +135,25 @@ func Prepare(line []byte) ([]byte, error) {
 	return prepared, nil
 }
 
+// binary says what else than text a file holds.
+func binary(line []byte) error {
+	for _, mark := range []string{"\xff\xfe", "\xfe\xff"} {
+		if bytes.HasPrefix(line, []byte(mark)) {
+			return errors.New("the file with this password is in UTF-16: save it as UTF-8")
+		}
+	}
+	if bytes.HasPrefix(line, []byte("\ufeff")) {
+		return errors.New("the file with this password begins with a byte order mark: save it as UTF-8 without one")
+	}
+	if bytes.IndexByte(line, 0) >= 0 {
+		return errors.New("this password holds a zero byte: the file that it is from is damaged, or is no text")
+	}
+	return nil
+}
+
 func tooShort(n int) error {
+	if n == 0 {
+		return fmt.Errorf("the password is empty: it needs at least %d bytes, and of a file its first line counts", MinBytes)
+	}
 	return fmt.Errorf("this password is too short: it has %d bytes and needs at least %d", n, MinBytes)
 }

@@ -119,6 +119,29 @@ func TestReadFails(t *testing.T) {
 	}
 }
 
+// What a file holds in place of a password is said, and nothing of it repeated.
+func TestWhatIsNoPassword(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{"", "the input is empty"},
+		{"\n", "the password is empty"},
+		{"\ufeffturnip lantern quarry\n", "begins with a byte order mark"},
+		{"\xff\xfet\x00u\x00r\x00n\x00i\x00p\x00", "is in UTF-16"},
+		{"\xfe\xff\x00t\x00u\x00r\x00n\x00i\x00p", "is in UTF-16"},
+		{strings.Repeat("\x00", 32), "zero byte"},
+		{"turnip\x00lantern", "zero byte"},
+		{"\x7fELF\x02\x01\x01\xf0\xff", "not valid UTF-8"},
+		{strings.Repeat("\x00", maxLine+10), "too long"},
+	} {
+		line, err := Read(strings.NewReader(c.in))
+		if err == nil {
+			_, err = Prepare(line)
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "turnip") || strings.Contains(err.Error(), "EOF") {
+			t.Errorf("%.20q: %v, want %q", c.in, err, c.want)
+		}
+	}
+}
+
 func TestPrepare(t *testing.T) {
 	for _, c := range []struct {
 		name, in, want string // want "" for an error
@@ -176,7 +199,7 @@ func TestPrepare(t *testing.T) {
 // The length is looked at before anything else is: an endless line costs nothing.
 func TestPrepareSaysTheRightThing(t *testing.T) {
 	for in, want := range map[string]string{
-		"":                              "too short",
+		"":                              "empty",
 		"123456789":                     "has 9 bytes",
 		strings.Repeat("x", 257):        "too long",
 		strings.Repeat("\xff", 257):     "UTF-8",
