@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
 	"sim/internal/payload"
+	"sim/internal/wholefile"
 	"sim/proto"
 )
 
@@ -85,7 +86,7 @@ func runEmbed(c *cli.Context) error {
 	case err != nil:
 		return fmt.Errorf("%s: %w", from, err)
 	}
-	if err := writeNew(out, binaryMode, c.Bool("force"), program); err != nil {
+	if err := writeBinary(out, c.Bool("force"), program); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.App.Writer, "= embedded %s in %s\n", address, out)
@@ -108,30 +109,24 @@ func readBinary(path string) ([]byte, error) {
 	return b, nil
 }
 
-// writeNew makes a file that is whole from the moment it is there under its name. Without force it takes nobody's place.
-func writeNew(path string, mode os.FileMode, force bool, content []byte) error {
-	taken := fmt.Errorf("%s exists, and was left as it is (--force overwrites it)", path)
-	if _, err := os.Lstat(path); err == nil && !force {
-		return taken
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("%s can't be written: %w", path, err)
-	}
-	defer os.Remove(f.Name()) // when it has its name, that is gone
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err == nil && !force {
-		if err = os.Link(f.Name(), path); errors.Is(err, os.ErrExist) {
-			return taken // by somebody who was faster
-		} else if err == nil {
-			return nil
+// writeBinary writes a program that is whole from the moment it is there. Without force it takes nobody's place.
+func writeBinary(path string, force bool, program []byte) error {
+	err := func() error {
+		f, err := wholefile.Create(path)
+		if err != nil {
+			return err
 		}
-		// A file system without links: nothing is there, as far as anybody knows.
-		err = nil
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
+		defer f.Abort()
+		if _, err := f.Write(program); err != nil {
+			return err
+		}
+		if err := f.Chmod(binaryMode); err != nil {
+			return err
+		}
+		return f.Commit(force)
+	}()
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s exists, and was left as it is (--force overwrites it)", path)
 	}
 	if err != nil {
 		return fmt.Errorf("%s can't be written: %w", path, err)
