@@ -44,6 +44,13 @@ func (a *admission) limit(maxConns int) {
 	a.maxRunning = min(defaultMaxRunning, maxConns)
 }
 
+// cap is how many connections there can be.
+func (a *admission) cap() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.maxConns
+}
+
 // admit counts a connection in, or says that there is no room. The victim, if any, is out and for the caller to close.
 func (a *admission) admit(c *conn) (ok bool, victim *conn) {
 	a.mu.Lock()

@@ -4,9 +4,10 @@ import "sync/atomic"
 
 // Counters tell what became of connections and log-ins since the start. Nothing in them is about one name or address.
 type Counters struct {
-	Accepted atomic.Uint64         // connections that were let in
-	TooMany  atomic.Uint64         // that were not: all places were taken, and nobody could be evicted
-	Evicted  [proven]atomic.Uint64 // by what they had shown: silent, greeted, solved, running
+	Accepted     atomic.Uint64         // connections that were let in
+	TooMany      atomic.Uint64         // that were not: all places were taken, and nobody could be evicted
+	AcceptErrors atomic.Uint64         // mostly for want of file descriptors
+	Evicted      [proven]atomic.Uint64 // by what they had shown: silent, greeted, solved, running
 
 	BadHellos      atomic.Uint64 // no right mac1: something else than a client that has the address
 	OtherVersions  atomic.Uint64 // clients of versions that this server does not speak

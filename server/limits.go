@@ -15,6 +15,7 @@ const (
 	defaultPuzzleBits  = 18
 	minPuzzleBits      = 4 // a puzzle has none or at least these
 	discardBuffer      = 64
+	descriptorReserve  = 32 // of the process's file descriptors, for all that is no client
 
 	acceptBackoffMin = 5 * time.Millisecond // after an accept that failed: no file descriptor, mostly
 	acceptBackoffMax = time.Second

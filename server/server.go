@@ -80,10 +80,7 @@ func newServer(cfg Config, listener net.Listener) (*Server, error) {
 	if cfg.PuzzleBits < minPuzzleBits || cfg.PuzzleBits > proto.MaxPuzzleBits {
 		return nil, fmt.Errorf("a puzzle has %d to %d bits, not %d: no client solves another", minPuzzleBits, proto.MaxPuzzleBits, cfg.PuzzleBits)
 	}
-	if cfg.MaxConns == 0 {
-		cfg.MaxConns = defaultMaxConns
-	}
-	if cfg.MaxConns < 1 {
+	if cfg.MaxConns < 0 {
 		return nil, fmt.Errorf("a server takes at least one connection, not %d", cfg.MaxConns)
 	}
 	if cfg.Log == nil {
@@ -104,7 +101,7 @@ func newServer(cfg Config, listener net.Listener) (*Server, error) {
 		pool:     &pool{size: poolSize, reserve: poolReserve},
 	}
 	s.login = &proto.LoginConfig{Key: key, Directory: NewDirectory(cfg.Store), PuzzleBits: cfg.PuzzleBits, Epoch: s.epoch.Load}
-	s.admission.init(&s.counters, cfg.MaxConns)
+	s.admission.init(&s.counters, s.placesFor(cfg.MaxConns, descriptorLimit()))
 	s.budget.init(&s.counters, cfg.PuzzleBits)
 	s.guessing.init(&s.counters)
 	s.registry.init()
@@ -134,11 +131,20 @@ func (s *Server) Addresses() []proto.Address {
 }
 
 // SetMaxConns changes Config.MaxConns while the server serves. Nobody is sent away.
-func (s *Server) SetMaxConns(n int) {
-	if n < 1 {
-		n = defaultMaxConns
+func (s *Server) SetMaxConns(n int) { s.admission.limit(s.placesFor(n, descriptorLimit())) }
+
+// placesFor is how many connections there can be, of a number that is wanted (0 for the default): each needs a file descriptor, as other
+// things do.
+func (s *Server) placesFor(wanted, descriptors int) int {
+	room := max(1, descriptors-descriptorReserve)
+	if wanted < 1 {
+		return min(defaultMaxConns, room)
 	}
-	s.admission.limit(n)
+	if wanted > room {
+		s.log.Warn("fewer connections than --max-conns: this process may open too few files; raise its limit (ulimit -n, or LimitNOFILE= in a systemd unit)",
+			"wanted", wanted, "connections", room, "files", descriptors)
+	}
+	return min(wanted, room)
 }
 
 // Serve serves until ctx is done; then it tells everybody who is logged in, waits for what waits to be written, for flushTime at most,
@@ -152,7 +158,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	if s.admin != nil {
 		s.running.Go(s.admin.serve)
 	}
-	s.log.Info("serving")
+	s.log.Info("serving", "connections", s.admission.cap())
 	<-ctx.Done()
 
 	s.log.Info("stopping")
@@ -224,6 +230,7 @@ func (s *Server) accept() {
 			return
 		}
 		if err != nil {
+			s.counters.AcceptErrors.Add(1)
 			if backoff == 0 {
 				s.log.Warn("no connection can be accepted", "error", reasonOf(err))
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -154,16 +155,26 @@ func aFile(t *testing.T) string {
 }
 
 func TestLimitsOfConnections(t *testing.T) {
-	st := newStore(t)
-	for _, c := range []struct{ configured, conns, unproven int }{{0, defaultMaxConns, defaultMaxUnproven}, {100, 100, 100}, {50_000, 50_000, defaultMaxUnproven}} {
-		cfg := testConfig(st)
-		cfg.MaxConns = c.configured
-		s, err := newServer(cfg, &pipeListener{})
-		if err != nil {
-			t.Fatal(err)
+	log := new(syncBuffer)
+	s := &Server{log: slog.New(slog.NewTextHandler(log, nil))}
+	for _, c := range []struct {
+		wanted, descriptors, want int
+		warns                     bool
+	}{
+		{0, math.MaxInt, defaultMaxConns, false},
+		{0, 1024, 1024 - descriptorReserve, false}, // nobody has asked for more
+		{100, 1024, 100, false},
+		{50_000, 1024, 1024 - descriptorReserve, true},
+		{50_000, math.MaxInt, 50_000, false},
+		{5, descriptorReserve, 1, true},
+	} {
+		log.Reset()
+		if got := s.placesFor(c.wanted, c.descriptors); got != c.want || (log.Len() > 0) != c.warns {
+			t.Errorf("%d wanted with %d files: %d; %s", c.wanted, c.descriptors, got, log)
 		}
-		if s.admission.maxConns != c.conns || s.admission.maxUnproven != c.unproven {
-			t.Errorf("%d: %d, %d", c.configured, s.admission.maxConns, s.admission.maxUnproven)
+		s.admission.init(&s.counters, c.want)
+		if a := &s.admission; a.maxConns != c.want || a.maxUnproven != min(c.want, defaultMaxUnproven) || a.maxSolved != min(c.want, defaultMaxSolved) || a.maxRunning != min(c.want, defaultMaxRunning) {
+			t.Errorf("%d connections: pools of %d, %d, %d", c.want, a.maxUnproven, a.maxSolved, a.maxRunning)
 		}
 	}
 }
