@@ -38,6 +38,7 @@ import (
 //	text FILE quoted          writes what Go's "quoted" string says, \x1b and all
 //	repeat FILE prefix c n    writes a line: the prefix, and n times c
 //	future FILE               makes a database of a later version
+//	code VAR FILE             sets $VAR to the one-time code that stands in what an admin's command said
 //	free VAR                  sets $VAR to a host and port of this machine on which nobody listens
 //
 // Nothing sleeps: a story waits for lines, with a bound.
@@ -58,7 +59,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"people": scriptPeople, "serve": scriptServe, "spawn": scriptSpawn, "say": scriptSay, "see": scriptSee, "eof": scriptEOF,
 			"signal": scriptSignal, "end": scriptEnd, "dies": scriptDies, "tap": scriptTap, "tapped": scriptTapped, "forge": scriptForge,
-			"text": scriptText, "repeat": scriptRepeat, "future": scriptFuture, "free": scriptFree,
+			"text": scriptText, "repeat": scriptRepeat, "future": scriptFuture, "code": scriptCode, "free": scriptFree,
 		},
 		RequireUniqueNames: true,
 	})
@@ -280,6 +281,16 @@ func scriptFuture(ts *testscript.TestScript, neg bool, args []string) {
 	if !changed {
 		ts.Fatalf("the database has no version")
 	}
+}
+
+func scriptCode(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 2, "code VAR FILE")
+	_, rest, found := strings.Cut("\n"+ts.ReadFile(args[1]), "\ncode: ")
+	code, _, _ := strings.Cut(rest, "\n")
+	if _, ok := password.ParseCode([]byte(code)); !found || !ok {
+		ts.Fatalf("there is no code in %s", args[1])
+	}
+	ts.Setenv(args[0], code)
 }
 
 func scriptFree(ts *testscript.TestScript, neg bool, args []string) {
