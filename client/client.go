@@ -38,7 +38,7 @@ type Config struct {
 	Out, Err     io.Writer
 	Terminal     *Terminal // nil when commands are piped
 	JSON         bool      // commands and what is told are objects, one a line; then nobody is asked at a terminal
-	NoColor      bool      // kept for what is coloured later
+	NoColor      bool
 
 	// AskPassword reads a password from the controlling terminal without echo. It is nil where there is none; then a password is the next line of In.
 	AskPassword func(prompt string) ([]byte, error)
@@ -50,11 +50,17 @@ type Config struct {
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// Terminal is a terminal in raw mode: what is typed comes from Read, what is shown goes to Write.
+// Terminal is a terminal in raw mode: what is typed comes from Read, what is shown goes to Write. What is not there is nil.
 type Terminal struct {
 	io.ReadWriter
 	Width, Height int
-	Resize        <-chan [2]int // width and height, whenever they change; may be nil
+	Resize        <-chan [2]int // width and height, whenever they change
+	UTF8          bool          // it shows more than ASCII
+	Dumb          bool          // it understands no escape sequences, and is not in raw mode
+
+	Suspend   func()          // gives the terminal back, stops the program, and returns in raw mode when it goes on
+	Stop      <-chan struct{} // somebody wants it suspended
+	Continued <-chan struct{} // it was stopped in another way, and goes on in raw mode
 }
 
 // Run runs a client until its input ends, it is told to quit, or ctx is done. It returns the exit code; why is told on Err.
@@ -71,11 +77,18 @@ func Run(ctx context.Context, cfg Config) int {
 	if cfg.JSON {
 		cfg.Terminal, cfg.AskPassword, mostBytes = nil, nil, maxObject
 	}
-	var screen *screen
-	if cfg.Terminal != nil {
-		screen = newScreen(cfg.Terminal, interrupt)
+	var screen screen
+	var dress *look
+	if t := cfg.Terminal; t != nil {
+		dress = &look{colors: !cfg.NoColor && !t.Dumb}
+		if t.Dumb {
+			screen = newPlainScreen(t, cfg.AskPassword)
+		} else {
+			screen = newScreen(t, interrupt)
+		}
 	}
 	ui := newUI(cfg.Out, cfg.Err, screen, cfg.JSON)
+	ui.look = dress
 	in := newInput(cfg.In, mostBytes, cfg.AskPassword, screen)
 	r := newRunner(cfg, ui, in)
 	return r.run(ctx)

@@ -37,7 +37,7 @@ func connected(t *testing.T) (c *connection, w *wires, far net.Conn, server *pro
 		}
 		sessions <- session
 	}()
-	session, err := logIn(t.Context(), here, s.address, mustName("alice"), []byte(passwordOf("alice")), s)
+	session, err := logIn(t.Context(), here, s.address, mustName("alice"), []byte(passwordOf("alice")), s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

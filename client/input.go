@@ -13,17 +13,18 @@ type input struct {
 
 // ask is what the next line is for.
 type ask struct {
-	prompt string
-	secret bool // without echo
+	prompt  prompt
+	secret  bool // without echo
+	command bool // or a text to somebody: with history and completion
 }
 
 // typed is a line or why there is none.
 type typed struct {
 	line []byte
-	err  error // io.EOF, errLineTooLong, errPasted, or the reader's
+	err  error // io.EOF, errLineTooLong, or the reader's
 }
 
-func newInput(r io.Reader, mostBytes int, askPassword func(string) ([]byte, error), s *screen) *input {
+func newInput(r io.Reader, mostBytes int, askPassword func(string) ([]byte, error), s screen) *input {
 	in := &input{asks: make(chan ask, 1), typed: make(chan typed, 1)}
 	lines := newLineReader(r, mostBytes)
 	go func() {
@@ -34,7 +35,7 @@ func newInput(r io.Reader, mostBytes int, askPassword func(string) ([]byte, erro
 			case s != nil:
 				t.line, t.err = s.read(a)
 			case a.secret && askPassword != nil:
-				t.line, t.err = askPassword(a.prompt)
+				t.line, t.err = askPassword(a.prompt.question)
 			default:
 				var line []byte
 				line, t.err = lines.next()

@@ -94,11 +94,20 @@ func (r *runner) logIn(ctx context.Context, typed []byte) {
 	ctx, r.cancel = context.WithCancel(ctx)
 	name, result := r.name, make(chan loginResult)
 	r.login = result
+	var w working
+	if r.ui.screen != nil {
+		w = func(step string) {
+			select {
+			case r.working <- step:
+			case <-ctx.Done():
+			}
+		}
+	}
 	go func() {
 		defer clear(pw)
 		var conn *connection
 		var err error
-		forget.Do(func() { conn, err = connect(ctx, &r.cfg, name, pw) })
+		forget.Do(func() { conn, err = connect(ctx, &r.cfg, name, pw, w) })
 		select {
 		case result <- loginResult{conn, err}:
 		case <-ctx.Done(): // nobody waits any more
@@ -113,18 +122,31 @@ func (r *runner) logIn(ctx context.Context, typed []byte) {
 // refused ends a piped run; at a terminal the password is asked for again.
 func (r *runner) refused(ctx context.Context, why string) {
 	r.refusals++
-	if r.ordered() || r.fromFile || r.refusals >= maxRefusals {
+	if r.ordered() || r.fromFile {
 		r.fatal(ExitRefused, why)
 		return
 	}
 	r.ui.say(saidError{Code: faultRefused, Text: why})
+	if r.refusals >= maxRefusals {
+		r.fatal(ExitRefused, "three passwords were refused: ending")
+		return
+	}
 	r.expect = expectPassword
+}
+
+// takeBack asks anew who logs in: an empty line in place of a password is no try.
+func (r *runner) takeBack() {
+	r.expect = expectUser
+	if r.seen {
+		r.expect = expectCommand
+	}
 }
 
 // loginEnded takes the end of a login.
 func (r *runner) loginEnded(ctx context.Context, result loginResult) {
 	r.login = nil
 	r.cancel()
+	r.ui.progress("")
 	byCode := r.code != nil
 	if result.err != nil {
 		clear(r.code)
@@ -253,7 +275,7 @@ func (r *runner) endTyping() {
 	case choosing:
 		r.expect, r.swallows = expectNothing, 1
 	default:
-		r.ui.reprompt("")
+		r.ui.reprompt(prompt{})
 	}
 }
 

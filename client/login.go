@@ -30,9 +30,10 @@ func failuref(code int, format string, args ...any) *failure {
 }
 
 // connect dials the server and logs in. The password is prepared already; it is the caller's to clear. Errors are *failure, or ctx's.
-func connect(ctx context.Context, cfg *Config, name proto.Name, pw []byte) (*connection, error) {
+func connect(ctx context.Context, cfg *Config, name proto.Name, pw []byte, w working) (*connection, error) {
 	server := cfg.Server
 	for try := 1; ; try++ {
+		w.on("reaching the server")
 		socket, err := cfg.dial(ctx, "tcp", server.Host)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -41,7 +42,7 @@ func connect(ctx context.Context, cfg *Config, name proto.Name, pw []byte) (*con
 			return nil, failuref(ExitLost, "the server at %s was not reached (%s): is it running, and is the address right?", server.Host, shortError(err))
 		}
 		began := time.Now()
-		session, err := logIn(ctx, socket, server, name, pw, cfg.Deriver)
+		session, err := logIn(ctx, socket, server, name, pw, cfg.Deriver, w)
 		if err == nil {
 			return newConnection(socket, session), nil
 		}
@@ -53,6 +54,15 @@ func connect(ctx context.Context, cfg *Config, name proto.Name, pw []byte) (*con
 			continue
 		}
 		return nil, sentence(err, server.Host)
+	}
+}
+
+// working is told what a log-in takes its time for; nil is nobody.
+type working func(step string)
+
+func (w working) on(step string) {
+	if w != nil {
+		w(step)
 	}
 }
 
@@ -68,7 +78,7 @@ type paramsError struct{ err error }
 func (e *paramsError) Error() string { return e.err.Error() }
 
 // logIn does the six messages over a fresh connection.
-func logIn(ctx context.Context, socket net.Conn, server proto.Address, name proto.Name, pw []byte, deriver password.Deriver) (*proto.Session, error) {
+func logIn(ctx context.Context, socket net.Conn, server proto.Address, name proto.Name, pw []byte, deriver password.Deriver, w working) (*proto.Session, error) {
 	stop := context.AfterFunc(ctx, func() { socket.Close() })
 	defer stop()
 	machine, err := proto.NewLoginClient(server.Key, name)
@@ -102,6 +112,7 @@ func logIn(ctx context.Context, socket net.Conn, server proto.Address, name prot
 	if err != nil {
 		return nil, err
 	}
+	w.on("working on the server's puzzle")
 	solution, ok := solve(&task.Puzzle, &task.Binding, quit)
 	if !ok {
 		return nil, ctx.Err()
@@ -118,6 +129,7 @@ func logIn(ctx context.Context, socket net.Conn, server proto.Address, name prot
 	if err := params.Check(); err != nil {
 		return nil, &paramsError{err}
 	}
+	w.on("working on the password")
 	secret, err := deriver.Derive(pw, &task.Salt, params)
 	if err != nil {
 		return nil, &paramsError{err}

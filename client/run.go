@@ -39,14 +39,15 @@ type runner struct {
 	name     proto.Name // who logs in, or is logged in
 	fromFile bool       // the password comes from --password-file
 	refusals int
-	code     []byte     // the prepared password of the log-in, if it has a one-time code's form, until the log-in has ended
-	choice   *choice    // a change of password is being typed or under way
-	relogin  []byte     // a password to log in with, just set
-	wrongOld int        // old passwords in this session
-	target   proto.Name // whom whole lines go to, if anybody
+	code     []byte           // the prepared password of the log-in, if it has a one-time code's form, until the log-in has ended
+	choice   *choice          // a change of password is being typed or under way
+	relogin  []byte           // a password to log in with, just set
+	wrongOld int              // old passwords in this session
+	target   proto.Name       // whom whole lines go to, if anybody
 	seen     bool             // somebody was logged in before
 	onScreen proto.Name       // whose messages the terminal may still show
 	login    chan loginResult // a login is under way
+	working  chan string      // what it works on; nobody sends where nobody is told
 	cancel   context.CancelFunc
 
 	// the session
@@ -60,7 +61,7 @@ type runner struct {
 }
 
 func newRunner(cfg Config, u *ui, in *input) *runner {
-	return &runner{cfg: cfg, ui: u, in: in, codes: make(map[int]bool)}
+	return &runner{cfg: cfg, ui: u, in: in, working: make(chan string), codes: make(map[int]bool)}
 }
 
 // ordered says that commands wait for the results of those before them: everywhere but at a terminal.
@@ -197,6 +198,7 @@ func (r *runner) event(e event) {
 				r.codes[ExitFailed] = true
 			}
 		}
+		r.reprompt()
 	case users:
 		r.ui.know(e.names...)
 		if p := r.find(e.id); p != nil {
@@ -204,6 +206,7 @@ func (r *runner) event(e event) {
 		}
 	case unconfirmed:
 		r.ui.say(sayUnconfirmed(e.peer))
+		r.reprompt()
 	case parted:
 		r.ui.say(sayParted(e))
 	case presence:
@@ -244,7 +247,7 @@ func (r *runner) await(ctx context.Context) {
 	}
 	var hints <-chan string
 	if r.ui.screen != nil {
-		hints = r.ui.screen.hints
+		hints = r.ui.screen.hints()
 	}
 	lines, head := r.ui.give()
 	select {
@@ -252,6 +255,8 @@ func (r *runner) await(ctx context.Context) {
 		r.interrupted()
 	case d := <-r.derivations():
 		r.derived(d)
+	case step := <-r.working:
+		r.ui.progress(step)
 	case result := <-r.login:
 		r.loginEnded(ctx, result)
 	case a, ok := <-arrivals:

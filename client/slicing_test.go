@@ -92,7 +92,7 @@ func (c *slicedConn) Close() error                     { return nil }
 func sliced(t *testing.T, s *fakeServer, next func() int, bend func(at int, b []byte) []byte) (outcome []string) {
 	t.Helper()
 	socket := &slicedConn{slices: next, bend: bend, server: proto.NewLoginServer(s.config, time.Now())}
-	session, err := logIn(t.Context(), socket, s.address, mustName("alice"), []byte(passwordOf("alice")), s)
+	session, err := logIn(t.Context(), socket, s.address, mustName("alice"), []byte(passwordOf("alice")), s, nil)
 	if err != nil {
 		return []string{"login: " + err.Error()}
 	}

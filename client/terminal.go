@@ -1,83 +1,181 @@
 package client
 
 import (
-	"errors"
+	"bytes"
+	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
-	"golang.org/x/term"
-
+	"sim/client/editor"
 	"sim/proto"
 )
 
-// errPasted is returned for a line that was pasted with its line break: what is pasted is never a command.
-var errPasted = errors.New("a pasted line is not run: paste it without its line break, and press Enter yourself")
+// A screen is what a person sits at. Its owner is the printer's goroutine, but for read, which is the input's, and user, know and hints, which never
+// wait for the terminal.
+type screen interface {
+	io.Writer // whole lines, above the one that is being typed
+	read(a ask) ([]byte, error)
+	reprompt(p prompt) error
+	progress(step string) error // of a log-in, until the next line or ""
+	wipe() error                // what one user saw, before the next one comes
+	user(name string)
+	know(names []proto.Name)
+	hints() <-chan string // what the keys want told
+	close()
+}
 
 const (
-	// wipeSequence clears the screen and what was scrolled off it (ECMA-48 ED 2, xterm's ED 3).
-	wipeSequence = "\x1b[H\x1b[2J\x1b[3J"
-	maxLineRunes = 4096 // of x/term's line editor
-	maxHistory   = 100
-	maxKnown     = 10_000 // names for completion
-	maxStrokes   = 1024   // reads of the terminal that nobody has asked for yet
+	maxKnown = 10_000 // names for completion
+	maxAhead = 16_384 // keys that nobody has asked for yet; a paste counts as one for 16 bytes
+
+	pasteOn  = "\x1b[?2004h" // marks around what is pasted
+	pasteOff = "\x1b[?2004l"
 )
 
-// screen is a terminal with a line editor: golang.org/x/term's. read belongs to the input's goroutine, Write to the printer's.
-type screen struct {
-	term  *term.Terminal
-	keys  *keys
-	hints chan string // what the keys want told
+// editScreen is a terminal with a line editor.
+type editScreen struct {
+	terminal  *Terminal
+	keys      *keys
+	told      chan string
+	interrupt func()
+	closed    chan struct{}
+
+	drawing chan struct{} // a lock: whoever is in it may wait for a terminal that takes nothing
+	editor  *editor.Editor
+	target  string // guarded by drawing: whom the line goes to, if it is no command
+	paste   []byte // guarded by drawing: several lines, until the question about them is answered
 
 	mu    sync.Mutex
 	names map[string]bool // guarded by mu
-	fresh bool            // guarded by mu: the next line begins without the history of a user before
+	fresh bool            // guarded by mu: the next line begins without anything of a user before
 }
 
 // newScreen takes a terminal. interrupt is called at the second Ctrl-C, whatever the client is doing.
-func newScreen(t *Terminal, interrupt func()) *screen {
-	s := &screen{hints: make(chan string, 1), names: make(map[string]bool)}
-	s.keys = newKeys(t, s, interrupt)
-	go s.keys.listen()
-	s.term = term.NewTerminal(s.keys, promptOf(""))
-	s.term.AutoCompleteCallback = s.key
-	s.term.SetBracketedPasteMode(true)
-	s.resize([2]int{t.Width, t.Height})
-	if t.Resize != nil {
-		go func() {
-			for size := range t.Resize {
-				s.resize(size)
-			}
-		}()
-	}
+func newScreen(t *Terminal, interrupt func()) *editScreen {
+	s := &editScreen{terminal: t, keys: newKeys(), told: make(chan string, 1), drawing: make(chan struct{}, 1), interrupt: interrupt, closed: make(chan struct{}), names: make(map[string]bool)}
+	s.editor = editor.New(maxLine, s.complete)
+	s.editor.Resize(t.Width, t.Height)
+	s.draw(func(*editor.Editor) {}, pasteOn)
+	go s.listen()
+	go s.follow()
 	return s
 }
 
-func (s *screen) resize(size [2]int) {
-	if size[0] > 0 && size[1] > 0 {
-		s.term.SetSize(size[0], size[1])
+// listen reads the terminal until it ends or the client is interrupted.
+func (s *editScreen) listen() {
+	var raw [256]byte
+	var decoder editor.Decoder
+	var last time.Time // of the last Ctrl-C
+	for {
+		n, err := s.terminal.Read(raw[:])
+		var now []editor.Key
+		decoder.Decode(raw[:n], func(k editor.Key) {
+			switch {
+			case k.Code == editor.Stop && s.terminal.Suspend != nil:
+				s.suspend()
+				return
+			case k.Code != editor.Interrupt:
+				last = time.Time{}
+			case time.Since(last) < ctrlCWait:
+				s.interrupt()
+				err = io.EOF
+			default:
+				last = time.Now()
+				s.hint("press Ctrl-C again to quit")
+			}
+			now = append(now, k)
+		})
+		clear(raw[:n]) // it may be a password
+		if s.keys.add(now, err); err != nil {
+			return
+		}
 	}
 }
 
-// Write prints above the line that is being typed.
-func (s *screen) Write(b []byte) (int, error) { return s.term.Write(b) }
+// follow does what the terminal's owner tells.
+func (s *editScreen) follow() {
+	t := s.terminal
+	for {
+		select {
+		case <-s.closed:
+			return
+		case size, ok := <-t.Resize:
+			if !ok {
+				return
+			}
+			s.draw(func(e *editor.Editor) { e.Resize(size[0], size[1]) })
+		case <-t.Stop:
+			s.suspend()
+		case <-t.Continued:
+			s.draw(func(e *editor.Editor) { e.Resume() }, pasteOn)
+		}
+	}
+}
+
+// suspend gives the terminal back until the program is continued.
+func (s *editScreen) suspend() {
+	s.draw(func(e *editor.Editor) { e.Pause() }, pasteOff)
+	s.terminal.Suspend()
+	s.draw(func(e *editor.Editor) { e.Resume() }, pasteOn)
+}
+
+// draw changes what is shown, and then tells the terminal; behind that comes what else it is to be told.
+func (s *editScreen) draw(change func(*editor.Editor), more ...string) error {
+	s.drawing <- struct{}{}
+	defer func() { <-s.drawing }()
+	change(s.editor)
+	return s.flush(more...)
+}
+
+// flush has the terminal show what the editor wants. Its caller holds drawing.
+func (s *editScreen) flush(more ...string) error {
+	out := s.editor.Output()
+	for _, m := range more {
+		out = append(out, m...)
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	_, err := s.terminal.Write(out)
+	return err
+}
+
+func (s *editScreen) Write(b []byte) (int, error) {
+	return len(b), s.draw(func(e *editor.Editor) { e.Print(string(b)) })
+}
+
+func (s *editScreen) progress(step string) error {
+	if step != "" {
+		step += dots(s.terminal.UTF8)
+	}
+	return s.draw(func(e *editor.Editor) { e.SetStatus(step) })
+}
+
+func (s *editScreen) wipe() error { return s.draw(func(e *editor.Editor) { e.Wipe() }) }
 
 // close gives the terminal back as it was found; the raw mode is its owner's to end.
-func (s *screen) close() { s.term.SetBracketedPasteMode(false) }
-
-// promptOf returns the prompt for a user, or for nobody.
-func promptOf(name string) string {
-	if name == "" {
-		name = "sim"
-	}
-	return name + "> "
+func (s *editScreen) close() {
+	close(s.closed)
+	s.draw(func(e *editor.Editor) { e.Leave(); e.Forget() }, pasteOff)
+	s.keys.forget()
 }
 
-// user begins anew when nobody is logged in any more: history and the names to complete. It does not wait for the terminal.
-func (s *screen) user(name string) {
+// reprompt changes what stands before the line that is being typed.
+func (s *editScreen) reprompt(p prompt) error {
+	return s.draw(func(e *editor.Editor) {
+		s.target = p.target
+		e.SetPrompt(p.text(s.terminal.UTF8))
+		if p.user == "" {
+			e.Forget()
+		}
+	})
+}
+
+// user begins anew when nobody is logged in any more.
+func (s *editScreen) user(name string) {
 	if name == "" {
 		s.mu.Lock()
 		s.names, s.fresh = make(map[string]bool), true
@@ -85,7 +183,7 @@ func (s *screen) user(name string) {
 	}
 }
 
-func (s *screen) know(names []proto.Name) {
+func (s *editScreen) know(names []proto.Name) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range names {
@@ -95,251 +193,195 @@ func (s *screen) know(names []proto.Name) {
 	}
 }
 
-// read reads a line with its prompt.
-func (s *screen) read(a ask) ([]byte, error) {
-	if a.secret {
-		line, err := s.term.ReadPassword(a.prompt)
-		if err == term.ErrPasteIndicator {
-			err = nil // a password may be pasted with its line break: it is no command
-		}
-		s.keys.pasted.Store(false)
-		return []byte(line), err
-	}
-	s.term.SetPrompt(a.prompt)
-	s.mu.Lock()
-	if s.fresh {
-		s.term.History, s.fresh = new(history), false
-	}
-	s.mu.Unlock()
-	line, err := s.term.ReadLine()
-	if pasted := s.keys.pasted.Swap(false); err == term.ErrPasteIndicator || err == nil && pasted {
-		err = errPasted
-	}
-	return []byte(line), err
-}
+func (s *editScreen) hints() <-chan string { return s.told }
 
-func (s *screen) hint(text string) {
+func (s *editScreen) hint(text string) {
 	select {
-	case s.hints <- text:
+	case s.told <- text:
 	default:
 	}
 }
 
-// key is called by the line editor for each key: Tab completes, and a full line is told.
-func (s *screen) key(text string, pos int, key rune) (string, int, bool) {
-	if key != '\t' {
-		if len([]rune(text)) == maxLineRunes && key >= ' ' && key != 127 {
-			s.hint("the line is full: 4096 characters are as many as can be typed; send longer texts through a pipe")
-		}
-		return "", 0, false
-	}
+// complete is the editor's, which is asked with drawing held.
+func (s *editScreen) complete(before string) (int, []string) {
 	s.mu.Lock()
 	names := make([]string, 0, len(s.names))
 	for n := range s.names {
 		names = append(names, n)
 	}
 	s.mu.Unlock()
-	return complete(text, pos, names)
+	return fitting(before, s.target != "", names)
 }
 
-// complete completes the word before pos as far as all that fits agrees.
-func complete(text string, pos int, names []string) (string, int, bool) {
-	if pos > len(text) {
-		return "", 0, false
+// read reads a line with its prompt.
+func (s *editScreen) read(a ask) ([]byte, error) {
+	if err := s.begin(a); err != nil {
+		return nil, err
 	}
-	start, fits := fitting(text[:pos], false, names)
-	if len(fits) == 0 {
-		return "", 0, false
-	}
-	common := fits[0]
-	for _, f := range fits[1:] {
-		for !strings.HasPrefix(f, common) {
-			common = common[:len(common)-1]
+	for {
+		k, more, err := s.keys.take()
+		if err != nil {
+			return nil, err
+		}
+		line, err := s.press(k, !more)
+		if line != nil || err != nil {
+			return line, err
 		}
 	}
-	if len(fits) == 1 && !strings.HasPrefix(text[pos:], " ") {
-		common += " "
+}
+
+func (s *editScreen) begin(a ask) error {
+	s.mu.Lock()
+	fresh := s.fresh
+	s.fresh = false
+	s.mu.Unlock()
+	mode := editor.Word
+	switch {
+	case a.secret:
+		mode = editor.Secret
+	case a.command:
+		mode = editor.Command
 	}
-	return text[:start] + common + text[pos:], start + len(common), true
+	return s.draw(func(e *editor.Editor) {
+		if fresh {
+			e.Forget()
+		}
+		s.target = a.prompt.target
+		e.Begin(a.prompt.text(s.terminal.UTF8), mode)
+	})
 }
 
-// keys stands between the terminal and the line editor, for Ctrl-C: the first clears the line, a second soon after ends everything, at a time
-// when no line is asked for, too. And for what is pasted: of that no byte is a key, and the line editor tells a pasted line break only where
-// the whole line was pasted.
+// press gives the editor a key, and returns the line when it is over. More keys may be drawn at once.
+func (s *editScreen) press(k editor.Key, last bool) (line []byte, err error) {
+	s.drawing <- struct{}{}
+	defer func() { <-s.drawing }()
+	event := s.editor.Key(k)
+	switch event.Kind {
+	case editor.Pasted:
+		s.pasted(event.Text)
+	case editor.Yes:
+		event = s.sendPaste()
+	case editor.No:
+		clear(s.paste)
+		s.hint("nothing of the paste was sent")
+	case editor.TooLong:
+		s.hint(fmt.Sprintf("the line is full: a message has at most %d bytes", maxText))
+	}
+	switch event.Kind {
+	case editor.Ended:
+		line, err = nil, io.EOF
+	case editor.Line:
+		line = event.Text
+	}
+	if last || line != nil || err != nil {
+		if e := s.flush(); err == nil {
+			err = e
+		}
+	}
+	return line, err
+}
+
+// pasted takes several lines. They are one message or nothing, never commands.
+func (s *editScreen) pasted(text []byte) {
+	to := recipient(string(s.editor.Before()), s.target)
+	length := len(s.editor.Before()) + len(text) + len(s.editor.After())
+	switch {
+	case to == "":
+		clear(text)
+		s.hint("several lines were pasted, and are no commands: nothing of them was run. To send them as one message, type send NAME and a space before, or talk NAME")
+	case length > maxText:
+		clear(text)
+		s.hint(fmt.Sprintf("the paste is too long: a message has at most %d bytes", maxText))
+	default:
+		s.paste = text
+		s.editor.Ask(fmt.Sprintf("paste of %d lines, %d characters, as one message to %s? [y/N]", 1+bytes.Count(text, []byte("\n")), utf8.RuneCount(text), to))
+	}
+}
+
+// recipient says who gets a message that begins so; nobody, if it does not begin as one.
+func recipient(before, target string) string {
+	command, slash := strings.CutPrefix(before, "/")
+	if target != "" && (!slash || strings.HasPrefix(command, "/")) {
+		return target
+	}
+	to, found := strings.CutPrefix(command, "send ")
+	to, _, spaced := strings.Cut(to, " ")
+	name, err := proto.ParseName(to)
+	if !found || !spaced || err != nil {
+		return ""
+	}
+	return name.String()
+}
+
+// sendPaste ends the line with the paste in it.
+func (s *editScreen) sendPaste() editor.Event {
+	defer func() { clear(s.paste); s.paste = nil }()
+	if len(s.editor.Before()) == 0 && bytes.HasPrefix(s.paste, []byte("/")) {
+		s.editor.Insert([]byte("/")) // of a text, and not of a command
+	}
+	if !s.editor.Insert(s.paste) {
+		return editor.Event{}
+	}
+	return s.editor.Key(editor.Key{Code: editor.Enter})
+}
+
+// keys are those that were typed and not yet taken.
 type keys struct {
-	terminal  *Terminal
-	screen    *screen
-	interrupt func()
-
-	// owned by listen
-	last    time.Time // of the last Ctrl-C
-	now     stroke    // what comes of the bytes that are being looked at
-	pasting bool
-	mark    int // bytes of pasteStart or pasteEnd that have come
-
-	// owned by Read
-	rest   []byte
-	pasted atomic.Bool // a line break; read, too
-
 	mu      sync.Mutex
-	some    sync.Cond // of mu: strokes came, or were taken
-	strokes []stroke  // guarded by mu
-	err     error     // guarded by mu: the terminal's, behind the strokes
+	some    sync.Cond // of mu: keys came, or were taken
+	waiting []editor.Key
+	size    int
+	err     error // the terminal's, behind the keys
 }
 
-// stroke is what one read of the terminal gave.
-type stroke struct {
-	keys   []byte
-	pasted bool // a line break
-}
-
-func newKeys(t *Terminal, s *screen, interrupt func()) *keys {
-	k := &keys{terminal: t, screen: s, interrupt: interrupt}
+func newKeys() *keys {
+	k := &keys{}
 	k.some.L = &k.mu
 	return k
 }
 
-const (
-	ctrlC = 0x03
-	// clearLine is, to the line editor, to the end of the line (Ctrl-E) and delete to its start (Ctrl-U).
-	clearLine = "\x05\x15"
-	// pasteStart and pasteEnd stand around what is pasted; they differ in one byte.
-	pasteStart = "\x1b[200~"
-	pasteEnd   = "\x1b[201~"
-)
+func weight(k editor.Key) int { return 1 + len(k.Paste)/16 }
 
-func (k *keys) Write(b []byte) (int, error) { return k.terminal.Write(b) }
-
-// Read gives the line editor what was typed.
-func (k *keys) Read(b []byte) (int, error) {
-	if len(b) == 0 {
-		return 0, io.ErrShortBuffer // the line editor waits for the end of a key that has none
-	}
-	if len(k.rest) == 0 {
-		next, err := k.take()
-		if err != nil {
-			return 0, err
-		}
-		k.rest = next.keys
-		if next.pasted {
-			k.pasted.Store(true)
-		}
-	}
-	n := copy(b, k.rest)
-	clear(k.rest[:n]) // it may be a password
-	k.rest = k.rest[n:]
-	return n, nil
-}
-
-// take waits for a stroke that has keys.
-func (k *keys) take() (stroke, error) {
+// add waits while there are too many: what is typed is not lost.
+func (k *keys) add(more []editor.Key, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for len(k.strokes) == 0 && k.err == nil {
+	for err == nil && k.size >= maxAhead {
 		k.some.Wait()
 	}
-	if len(k.strokes) == 0 {
-		return stroke{}, k.err
+	for _, key := range more {
+		k.size += weight(key)
 	}
-	next := k.strokes[0]
-	k.strokes = k.strokes[1:]
+	k.waiting, k.err = append(k.waiting, more...), err
+	clear(more)
 	k.some.Broadcast()
-	return next, nil
 }
 
-// listen reads the terminal until it ends or the client is interrupted. What is typed ahead waits here, up to maxStrokes.
-func (k *keys) listen() {
-	var raw [256]byte
-	for {
-		n, err := k.terminal.Read(raw[:])
-		k.now = stroke{keys: make([]byte, 0, 2*len(raw))} // never grows: no stray copies of a password
-		for _, c := range raw[:n] {
-			if k.pastes(c) {
-				continue
-			}
-			if c != ctrlC {
-				k.now.keys = append(k.now.keys, c)
-				k.last = time.Time{}
-				continue
-			}
-			now := time.Now()
-			if now.Sub(k.last) < ctrlCWait {
-				k.interrupt()
-				err = io.EOF
-				break
-			}
-			k.last = now
-			k.now.keys = append(k.now.keys, clearLine...)
-			k.screen.hint("press Ctrl-C again to quit")
-		}
-		clear(raw[:n])
-		k.mu.Lock()
-		for len(k.strokes) >= maxStrokes {
-			k.some.Wait()
-		}
-		if k.err = err; len(k.now.keys) > 0 {
-			k.strokes = append(k.strokes, k.now)
-		}
-		k.some.Broadcast()
-		k.mu.Unlock()
-		if err != nil {
-			return
-		}
+// take waits for a key, and says whether there are more.
+func (k *keys) take() (key editor.Key, more bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for len(k.waiting) == 0 && k.err == nil {
+		k.some.Wait()
 	}
+	if len(k.waiting) == 0 {
+		return key, false, k.err
+	}
+	key = k.waiting[0]
+	k.waiting[0] = editor.Key{} // it may be of a password
+	k.waiting = k.waiting[1:]
+	k.size -= weight(key)
+	k.some.Broadcast()
+	return key, len(k.waiting) > 0, nil
 }
 
-// pastes follows the marks around what is pasted, and takes the bytes between them. Those that would go to the terminal as they are it drops.
-func (k *keys) pastes(c byte) bool {
-	if !k.pasting {
-		switch c {
-		case pasteStart[k.mark]:
-			k.mark++
-		case pasteStart[0]:
-			k.mark = 1
-		default:
-			k.mark = 0
-		}
-		if k.mark == len(pasteStart) {
-			k.pasting, k.mark = true, 0
-		}
-		return false
+// forget clears what nobody will take any more.
+func (k *keys) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := range k.waiting {
+		clear(k.waiting[i].Paste)
 	}
-	if c == pasteEnd[k.mark] {
-		if k.mark++; k.mark == len(pasteEnd) {
-			k.now.keys = append(k.now.keys, pasteEnd...)
-			k.pasting, k.mark = false, 0
-		}
-		return true
-	}
-	if k.mark > 0 { // it was no end
-		k.now.keys = append(k.now.keys, pasteEnd[1:k.mark]...)
-		k.mark = 0
-		return k.pastes(c)
-	}
-	switch {
-	case c == '\r' || c == '\n':
-		k.now.pasted = true
-	case c < ' ' && c != '\t' || c == 0x7f:
-		return true
-	}
-	k.now.keys = append(k.now.keys, c)
-	return true
+	clear(k.waiting)
+	k.waiting = nil
 }
-
-// history is what Up brings back: the last lines of one user.
-type history struct{ lines []string }
-
-func (h *history) Add(entry string) {
-	if entry == "" || len(h.lines) > 0 && h.lines[0] == entry {
-		return
-	}
-	h.lines = slices.Insert(h.lines, 0, entry)
-	if len(h.lines) > maxHistory {
-		h.lines = h.lines[:maxHistory]
-	}
-}
-
-func (h *history) Len() int { return len(h.lines) }
-
-// At returns an entry, the newest being 0.
-func (h *history) At(i int) string { return h.lines[i] }

@@ -55,6 +55,12 @@ func (s *session) forget(name proto.Name) {
 	s.rewatch()
 }
 
+// confirmed says that the user has compared the digits of the conversation with a peer, or of one that it continues.
+func (s *session) confirmed(name proto.Name) bool {
+	t := s.trusts[name]
+	return t != nil && t.confirmed
+}
+
 // doubt tells that a confirmed peer's new conversation does not continue the confirmed one.
 func (s *session) doubt(p *peer) {
 	if t := s.trusts[p.name]; t != nil && t.confirmed && !p.talk.conv.Continued() {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sim/proto"
 )
 
 // expectation is what the next line of the input is.
@@ -97,18 +96,18 @@ func (r *runner) ask() {
 	if r.asked || r.ended || r.over || r.held != nil || r.heldErr != nil || r.login != nil || !r.leaving.IsZero() || r.ui.full() {
 		return
 	}
-	a := ask{secret: r.expect.secret()}
+	a := ask{secret: r.expect.secret(), command: r.expect == expectCommand}
 	switch r.expect {
 	case expectUser:
-		a.prompt = "user name: "
+		a.prompt.question = "user name: "
 	case expectPassword:
-		a.prompt = "password for " + r.name.String() + ": "
+		a.prompt.question = "password for " + r.name.String() + ": "
 	case expectOld:
-		a.prompt = "old password: "
+		a.prompt.question = "old password: "
 	case expectNew:
-		a.prompt = "new password: "
+		a.prompt.question = "new password: "
 	case expectAgain:
-		a.prompt = "the same again: "
+		a.prompt.question = "the same again: "
 	default:
 		if r.session != nil && !r.up {
 			return
@@ -128,7 +127,7 @@ func (r *runner) typed(ctx context.Context, t typed) {
 	}
 	expect := r.expect
 	r.expect = expectCommand
-	if t.err == nil || errors.Is(t.err, errLineTooLong) || errors.Is(t.err, errPasted) {
+	if t.err == nil || errors.Is(t.err, errLineTooLong) {
 		r.lineNo++
 	} else {
 		r.inputEnded(expect, t.err)
@@ -173,19 +172,27 @@ func (r *runner) parse(line []byte) (command, error) {
 }
 
 // prompt is what a command or a text is asked for with.
-func (r *runner) prompt() string {
-	switch {
-	case r.session == nil:
-		return promptOf("")
-	case r.target == proto.Name{}:
-		return promptOf(r.name.String())
+func (r *runner) prompt() prompt {
+	if r.session == nil {
+		return prompt{}
 	}
-	return promptOf(r.name.String() + " -> " + r.target.String())
+	return prompt{user: r.name.String(), target: r.target.String(), confirmed: r.session.confirmed(r.target)}
+}
+
+// reprompt changes it while a command is being typed.
+func (r *runner) reprompt() {
+	if r.asked && r.expect == expectCommand {
+		r.ui.reprompt(r.prompt())
+	}
 }
 
 // password takes the line that has the first password.
 func (r *runner) password(ctx context.Context, line []byte) {
-	if !r.cfg.JSON {
+	switch {
+	case !r.ordered() && len(line) == 0:
+		r.takeBack()
+		return
+	case !r.cfg.JSON:
 		r.logIn(ctx, line)
 		return
 	}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"io"
+	"time"
 
 	"sim/proto"
 )
@@ -19,9 +20,9 @@ import (
 // line is one line to be printed.
 type line struct {
 	text    string
-	err     bool     // for the error output
-	message *message // whose text this is: it is handed out when it was printed
-	prompt  string   // in place of a line: the terminal's prompt from here on
+	err     bool               // for the error output
+	message *message           // whose text this is: it is handed out when it was printed
+	on      func(screen) error // in place of a line: done to the terminal
 }
 
 // printout is a line that was printed, or the error of printing it.
@@ -32,15 +33,16 @@ type printout struct {
 
 // ui turns what happened into lines. Its methods belong to the runner's goroutine.
 type ui struct {
-	screen *screen // nil when commands are piped
-	json   bool    // objects in place of lines
+	screen screen // nil when commands are piped
+	look   *look  // of the screen; nil: as it is
+	json   bool   // objects in place of lines
 	queue  []line
 	busy   bool // a line is with the printer
 	lines  chan line
 	shown  chan printout
 }
 
-func newUI(out, errOut io.Writer, s *screen, json bool) *ui {
+func newUI(out, errOut io.Writer, s screen, json bool) *ui {
 	u := &ui{screen: s, json: json, lines: make(chan line), shown: make(chan printout, 1)}
 	if s != nil {
 		out, errOut = s, s
@@ -52,10 +54,8 @@ func newUI(out, errOut io.Writer, s *screen, json bool) *ui {
 // print owns the outputs.
 func (u *ui) print(out, errOut io.Writer) {
 	for l := range u.lines {
-		if l.prompt != "" {
-			u.screen.term.SetPrompt(l.prompt)
-			_, err := u.screen.Write(nil) // what is being typed moves behind it
-			u.shown <- printout{l, err}
+		if l.on != nil {
+			u.shown <- printout{l, l.on(u.screen)}
 			continue
 		}
 		w := out
@@ -96,6 +96,9 @@ func (u *ui) answer(id string, s said) {
 	case saidError:
 		l.err = !u.json && s.Code != faultUndone
 	}
+	if u.look != nil {
+		l.text = u.look.dress(s, time.Now())
+	}
 	if u.json {
 		if l.text = object(s, id); l.text == "" {
 			return
@@ -115,9 +118,19 @@ func (u *ui) user(name string) {
 }
 
 // reprompt changes the prompt of the line that is being typed.
-func (u *ui) reprompt(name string) {
+func (u *ui) reprompt(p prompt) {
+	u.do(func(s screen) error { return s.reprompt(p) })
+}
+
+// progress says what a log-in works on; "" that it is over.
+func (u *ui) progress(step string) {
+	u.do(func(s screen) error { return s.progress(step) })
+}
+
+// do does something to the terminal when its turn comes.
+func (u *ui) do(on func(screen) error) {
 	if u.screen != nil {
-		u.add(line{prompt: promptOf(name)})
+		u.add(line{on: on})
 	}
 }
 
@@ -129,8 +142,4 @@ func (u *ui) know(names ...proto.Name) {
 }
 
 // wipe makes the terminal forget what one user saw, before the next one logs in.
-func (u *ui) wipe() {
-	if u.screen != nil {
-		u.queue = append(u.queue, line{text: wipeSequence})
-	}
-}
+func (u *ui) wipe() { u.do(screen.wipe) }

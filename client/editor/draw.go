@@ -16,7 +16,8 @@ type screen struct {
 	width, height int
 	out           []byte
 
-	shown  bool    // there is something
+	paused bool    // somebody else writes to the terminal
+	shown  bool    // it shows something
 	drawn  picture // what
 	row    int     // where the cursor is in it
 	column int     // width is behind the last column, where the next character begins a row
@@ -105,12 +106,18 @@ func (e *Editor) Pause() {
 	if e.shown && e.column > 0 {
 		e.out = append(e.out, "\r\n"...)
 	}
-	e.cursor, e.shown = cursor, false
+	e.cursor, e.shown, e.paused = cursor, false, true
 }
 
 // Resume begins on a new row.
 func (e *Editor) Resume() {
 	e.out = append(e.out, "\r\x1b[J"...)
+	e.shown, e.paused = false, false
+}
+
+// Wipe clears the screen and what was scrolled off it.
+func (e *Editor) Wipe() {
+	e.out = append(e.out, "\x1b[H\x1b[2J\x1b[3J"...) // ECMA-48 ED 2, xterm's ED 3
 	e.shown = false
 }
 
@@ -152,6 +159,9 @@ func (s *screen) forget() {
 
 // refresh changes the screen to what it should show.
 func (e *Editor) refresh() {
+	if e.paused {
+		return
+	}
 	next := &e.spare
 	e.paint(next)
 	if len(next.cells) == 0 {

@@ -1,0 +1,108 @@
+package client
+
+import (
+	"io"
+	"slices"
+	"sync"
+
+	"sim/proto"
+)
+
+// plainScreen is a terminal that understands no escape sequences (TERM=dumb). Lines are edited by the system, as far as it does.
+type plainScreen struct {
+	terminal *Terminal
+	lines    *lineReader
+	secret   func(prompt string) ([]byte, error)
+
+	mu      sync.Mutex
+	prompt  string // guarded by mu: it stands there, and a line is being typed
+	working bool   // guarded by mu: it was said that a log-in takes its time
+}
+
+func newPlainScreen(t *Terminal, secret func(prompt string) ([]byte, error)) *plainScreen {
+	return &plainScreen{terminal: t, lines: newLineReader(t, maxLine), secret: secret}
+}
+
+func (s *plainScreen) read(a ask) ([]byte, error) {
+	text := a.prompt.text(s.terminal.UTF8)
+	if a.secret && s.secret != nil {
+		return s.secret(text)
+	}
+	if err := s.shows(text); err != nil {
+		return nil, err
+	}
+	line, err := s.lines.next()
+	out := slices.Clone(line)
+	clear(line)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.prompt = ""
+	if err == io.EOF {
+		io.WriteString(s.terminal, "\n")
+	}
+	return out, err
+}
+
+// shows shows a prompt.
+func (s *plainScreen) shows(prompt string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.prompt = prompt
+	_, err := io.WriteString(s.terminal, prompt)
+	return err
+}
+
+func (s *plainScreen) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text := string(b)
+	if s.prompt != "" {
+		text = "\n" + text + s.prompt
+	}
+	_, err := io.WriteString(s.terminal, text)
+	return len(b), err
+}
+
+// reprompt begins a new line where the prompt is another.
+func (s *plainScreen) reprompt(p prompt) error {
+	s.mu.Lock()
+	waits := s.prompt != ""
+	s.mu.Unlock()
+	if !waits {
+		return nil
+	}
+	if _, err := io.WriteString(s.terminal, "\n"); err != nil {
+		return err
+	}
+	return s.shows(p.text(s.terminal.UTF8))
+}
+
+// progress says once that a log-in takes its time.
+func (s *plainScreen) progress(step string) error {
+	s.mu.Lock()
+	first := step != "" && !s.working
+	s.working = step != ""
+	s.mu.Unlock()
+	if !first {
+		return nil
+	}
+	_, err := s.Write([]byte(step + dots(s.terminal.UTF8) + "\n"))
+	return err
+}
+
+func (s *plainScreen) wipe() error {
+	_, err := s.Write([]byte("* this terminal can't be cleared: what was shown stays on it\n"))
+	return err
+}
+
+func (s *plainScreen) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.prompt != "" {
+		io.WriteString(s.terminal, "\n")
+	}
+}
+
+func (*plainScreen) user(string)          {}
+func (*plainScreen) know([]proto.Name)    {}
+func (*plainScreen) hints() <-chan string { return nil }
