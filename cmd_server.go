@@ -33,6 +33,10 @@ func adminFlag() cli.Flag {
 	return &cli.StringFlag{Name: "admin", Usage: "`PATH` of the socket for commands like adduser (default: the database's, and .sock)"}
 }
 
+func listenFlag() cli.Flag {
+	return &cli.StringFlag{Name: "listen", Value: ":7465", Usage: "`HOST:PORT` to listen on; port 0 takes a free one"}
+}
+
 func serverCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "server",
@@ -40,8 +44,8 @@ func serverCommand() *cli.Command {
 		Description: serverHelp,
 		Flags: []cli.Flag{
 			dbFlag(),
-			&cli.StringFlag{Name: "listen", Value: ":7465", Usage: "`HOST:PORT` to listen on; port 0 takes a free one"},
-			&cli.StringFlag{Name: "public", Usage: "`HOST:PORT` under which clients reach this server"},
+			listenFlag(),
+			publicFlag(),
 			adminFlag(),
 			&cli.IntFlag{Name: "max-conns", Usage: "at most `N` connections (default: the server's own limit)"},
 			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
@@ -70,12 +74,8 @@ func runServer(c *cli.Context) error {
 	if _, err := port(config.Listen, 0); err != nil {
 		return usagef("--listen %w", err)
 	}
-	if config.Public != "" {
-		if host, err := port(config.Public, 1); err != nil {
-			return usagef("--public %w", err)
-		} else if host == "" {
-			return usagef("--public %q has no host", config.Public)
-		}
+	if err := checkPublic(config.Public); err != nil {
+		return err
 	}
 	if c.IsSet("max-conns") && config.MaxConns < 1 {
 		return usagef("--max-conns is at least 1")
@@ -89,6 +89,9 @@ func runServer(c *cli.Context) error {
 	defer config.Store.Close()
 	if config.Store.Exposed() {
 		log.Warn("others than you can read the database: chmod 600 it", "db", db)
+	}
+	if old := config.Store.OldCopy(); old != "" {
+		log.Warn("the database has a newer layout now: remove the copy of the older one when all is well, it has the server's key", "copy", old)
 	}
 	if config.Admin == "" {
 		config.Admin = simserver.AdminPath(db)

@@ -56,7 +56,12 @@ func ParseAddress(s string) (Address, error) {
 
 // String returns the address as ParseAddress reads it.
 func (a Address) String() string {
-	return addressScheme + base64.RawURLEncoding.EncodeToString(append(a.Key[:], addressChecksum(&a.Key)...)) + "@" + a.Host
+	return addressScheme + a.KeyText() + "@" + a.Host
+}
+
+// KeyText returns the KEY alone.
+func (a Address) KeyText() string {
+	return base64.RawURLEncoding.EncodeToString(append(a.Key[:], addressChecksum(&a.Key)...))
 }
 
 func addressChecksum(key *[PublicKeySize]byte) []byte {

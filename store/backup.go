@@ -73,14 +73,11 @@ func Restore(path string, content io.Reader, replace bool, now time.Time, by Act
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	there, release, err := hold(path)
+	there, release, err := hold(path, replace)
 	if err != nil {
 		return "", err
 	}
 	defer release()
-	if there && !replace {
-		return "", &failure{fmt.Sprintf("there is a database %s already, and it was left as it is: name another file with --db, or --force to put it aside", path), fs.ErrExist, nil}
-	}
 	f, err := wholefile.Create(path)
 	if err != nil {
 		return "", notSaved(path, err)
@@ -128,27 +125,42 @@ func prove(path string, now time.Time, by Actor) error {
 	})
 }
 
-// hold reports whether there is a file at path, and keeps a server from starting
-// on it until release. A file that is no database can't be held, and needn't be.
-func hold(path string) (there bool, release func(), err error) {
-	nothing := func() {}
+// MayRestore returns the error that Restore would return because of what is at
+// path now.
+func MayRestore(path string, replace bool) error {
+	_, release, err := hold(path, replace)
+	if err == nil {
+		release()
+	}
+	return err
+}
+
+// hold reports whether there is a file at path that may be replaced, and keeps a
+// server from starting on it until release. A file that is no database can't be
+// held, and needn't be.
+func hold(path string, replace bool) (there bool, release func(), err error) {
+	release = func() {}
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return false, nothing, nil
+		return false, release, nil
 	case err != nil:
-		return false, nothing, noAccess(path, err)
+		return false, release, noAccess(path, err)
 	case info.IsDir():
-		return false, nothing, notOurs(path, "a directory", nil)
-	case info.Size() == 0:
-		return true, nothing, nil
+		return false, release, notOurs(path, "a directory", nil)
 	}
-	s, err := open(path, true)
-	switch {
-	case errors.Is(err, ErrHeld), err != nil && isAccess(err):
-		return true, nothing, err
-	case err != nil: // damaged, perhaps: the very time for a restore
-		return true, nothing, nil
+	if info.Size() > 0 {
+		s, err := open(path, readOnly)
+		if errors.Is(err, ErrHeld) || err != nil && isAccess(err) {
+			return true, release, err
+		}
+		if err == nil { // or damaged, perhaps: the very time for a restore
+			release = sync.OnceFunc(func() { s.Close() })
+		}
 	}
-	return true, sync.OnceFunc(func() { s.Close() }), nil
+	if !replace {
+		release()
+		return true, nil, &failure{fmt.Sprintf("there is a database %s already, and it was left as it is: name another file with --db, or --force to put it aside", path), fs.ErrExist, nil}
+	}
+	return true, release, nil
 }

@@ -255,7 +255,7 @@ func TestReplacedWhileItIsOpened(t *testing.T) {
 	s, _ := backup(t)
 	path := s.path
 	s.Close()
-	opened, err := open(path, false)
+	opened, err := open(path, readWrite)
 	if err != nil {
 		t.Fatal(err)
 	}

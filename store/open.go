@@ -58,17 +58,11 @@ func Open(path string, opts Options) (*Store, error) {
 	default:
 		// To open a file for writing, bbolt may change it. So what is there
 		// is looked at first through a handle that can't write.
-		looked, err := open(path, true)
-		if err != nil {
-			return nil, err
-		}
-		err = looked.look()
-		looked.Close()
-		if err != nil && (err != errEmpty || opts.Existing) {
+		if err := inspect(path); err != nil && (err != errEmpty || opts.Existing) {
 			return nil, orMissing(path, err)
 		}
 	}
-	s, err := open(path, false)
+	s, err := open(path, readWrite)
 	if err != nil {
 		if fresh && !errors.Is(err, ErrHeld) && !isAccess(err) {
 			err = notSaved(path, err)
@@ -94,7 +88,10 @@ func Look(path string) (*Store, error) {
 	if fresh {
 		return nil, missing(path)
 	}
-	s, err := open(path, true)
+	if err := inspect(path); err != nil {
+		return nil, orMissing(path, err)
+	}
+	s, err := open(path, readAll)
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +100,16 @@ func Look(path string) (*Store, error) {
 		return nil, orMissing(path, err)
 	}
 	return s, nil
+}
+
+// inspect returns what is wrong with the database at path, or errEmpty.
+func inspect(path string) error {
+	s, err := open(path, readOnly)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.look()
 }
 
 // isFresh reports whether there is nothing at path, or a file without a byte. It
@@ -129,8 +136,17 @@ func orMissing(path string, err error) error {
 	return err
 }
 
+// A way is how a file is opened.
+type way int
+
+const (
+	readWrite way = iota
+	readOnly
+	readAll // and only, with the list of free pages, which a check needs
+)
+
 // open opens what bbolt takes for a database, ours or not.
-func open(path string, readOnly bool) (s *Store, err error) {
+func open(path string, how way) (s *Store, err error) {
 	s = &Store{path: path}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -144,8 +160,8 @@ func open(path string, readOnly bool) (s *Store, err error) {
 	}()
 	s.db, err = bolt.Open(path, 0o600, &bolt.Options{
 		Timeout:         holdTimeout,
-		ReadOnly:        readOnly,
-		PreLoadFreelist: true, // here, where a panic is caught
+		ReadOnly:        how != readWrite,
+		PreLoadFreelist: how == readAll, // here, where a panic is caught
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 			f, err := os.OpenFile(name, flag, mode)
 			s.file = f
@@ -159,7 +175,7 @@ func open(path string, readOnly bool) (s *Store, err error) {
 		return nil, held(path, err)
 	case isAccess(err):
 		return nil, noAccess(path, err)
-	case !readOnly:
+	case how == readWrite:
 		return nil, fmt.Errorf("open the database %s: %w", path, err)
 	case looksLikeBolt(path):
 		return nil, cutShort(path, err)
