@@ -113,6 +113,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 func commands() []*cli.Command {
 	return []*cli.Command{
 		serverCommand(), adduserCommand(), usersCommand(), clientCommand(), demoCommand(),
+		backupCommand(), restoreCommand(), checkCommand(), keyCommand(),
 		embedCommand(), configCommand(),
 	}
 }
