@@ -51,9 +51,10 @@ type LoginServer struct {
 	proof  proofs
 
 	// of a client that resumes a session, until that is found
-	resume    ResumeRequest
-	resumeMAC [32]byte
-	atLogin   box.State // at h2
+	resume     ResumeRequest
+	resumeMAC  [32]byte
+	atLogin    box.State // at h2
+	challenged time.Time // when Challenge was made
 }
 
 // Turn is the state of a LoginServer: what it waits for.
@@ -178,7 +179,7 @@ func (l *LoginServer) takeHello(now time.Time, body []byte) ([]byte, *Session, e
 
 func (l *LoginServer) greet(now time.Time, hello []byte, p puzzle.Puzzle, epoch *Epoch) ([]byte, *Session, error) {
 	l.hello = append([]byte(nil), hello...)
-	l.puzzle, l.epoch = p, epoch
+	l.puzzle, l.epoch, l.challenged = p, epoch, now
 	l.state, l.deadline = TurnSolution, now.Add(LoginDeadline)
 	return appendBody(nil, l.challengeBody()), nil, nil
 }

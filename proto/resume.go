@@ -29,6 +29,7 @@ type Resumption struct {
 	// The server's alone: the R before, until the client has shown that it has the newest.
 	before  [32]byte
 	pending bool
+	last    time.Time // when the Challenge of the attempt that was accepted last was made
 }
 
 // NewResumption moves the first resumption secret out of a session that has just begun.
@@ -167,14 +168,16 @@ func (l *LoginServer) Resuming() (ResumeRequest, bool) {
 	return l.resume, l.state == TurnSession
 }
 
-// Resumes says whether the client has proved that it may resume the session of r, by constant-time comparison. It changes nothing.
+// Resumes says whether the client has proved that it may resume the session of r, by constant-time comparison, in an attempt that is not older
+// than the last that was accepted. It changes nothing.
 func (l *LoginServer) Resumes(r *Resumption) bool {
 	_, ok := l.resumes(r)
 	return ok
 }
 
 func (l *LoginServer) resumes(r *Resumption) (secret [32]byte, ok bool) {
-	if l.state != TurnSession || l.resume.ID != r.ID {
+	// A client makes one attempt at a time. A Login that was overtaken would cut off the client that has gone on since, with a newer secret.
+	if l.state != TurnSession || l.resume.ID != r.ID || l.challenged.Before(r.last) {
 		return secret, false
 	}
 	proved := func(secret *[32]byte) bool {
@@ -204,7 +207,7 @@ func (l *LoginServer) AnswerResume(now time.Time, r *Resumption, seen uint64) (o
 	plain = append(plain, mac[:]...)
 	out = l.resumedBody(plain)
 	l.sym.MixHash(plain)
-	r.before, r.pending = secret, true
+	r.before, r.pending, r.last = secret, true, l.challenged
 	link = newLink(l.sym, &secret, &r.newest, Server, l.resume.Seen, now)
 	clear(secret[:])
 	l.Clear()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"testing"
+	"time"
 
 	"sim/proto/box"
 	"sim/proto/record"
@@ -131,6 +132,25 @@ func TestResumeAnswerLost(t *testing.T) {
 	talk(t, l, client, server)
 	// The first record under the new keys is lost: the client has the newest secret, and the server has not confirmed it.
 	client, server = l.resumes(t, 1, 2)
+	talk(t, l, client, server)
+}
+
+// A Login that the network kept back comes when alice has gone on with a newer secret: it would cut her off, and she could not come back.
+func TestResumeOvertaken(t *testing.T) {
+	l := newLost(t)
+	_, late, err := l.asks(t, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.w.now = l.w.now.Add(time.Second)
+	l.resumes(t, 1, 2)
+	if late.Resumes(l.server) {
+		t.Error("an attempt that was overtaken resumes")
+	}
+	if _, link, err := late.AnswerResume(l.w.now, l.server, 2); err != ErrRefused || link != nil {
+		t.Error(link, err)
+	}
+	client, server := l.resumes(t, 1, 2)
 	talk(t, l, client, server)
 }
 
