@@ -40,7 +40,7 @@ for m in ${*:-$all}; do
   # neither, attack if it found a trace and unproved if not.
   awk '
     /trace has been found/ { trace = 1 }
-    /^RESULT \(even / { next }
+    /^RESULT \((even|but) / { next }
     /^RESULT / {
       v = "unproved"
       if (/ is true\.$/) v = "true"
