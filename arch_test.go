@@ -24,7 +24,7 @@ var rooms = map[string][]string{
 		"filippo.io/age", "github.com/urfave/cli/v2", "golang.org/x/term", "golang.org/x/sys/unix"},
 
 	"server": {"sim/proto", "sim/proto/puzzle", "sim/proto/ticket", "sim/store", "sim/internal/forget", "golang.org/x/sys/unix"},
-	"client": {"sim/proto", "sim/proto/puzzle", "sim/proto/e2e", "sim/proto/ticket", "sim/proto/record", "sim/password", "sim/client/editor", "sim/internal/forget", "golang.org/x/term"},
+	"client": {"sim/proto", "sim/proto/puzzle", "sim/proto/e2e", "sim/proto/ticket", "sim/proto/record", "sim/password", "sim/client/editor", "sim/internal/forget"},
 
 	"client/editor": {"github.com/rivo/uniseg"},
 

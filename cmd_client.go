@@ -100,7 +100,7 @@ func clientOn(ctx context.Context, config client.Config, in io.Reader, out io.Wr
 	if stdout == nil {
 		return client.Run(ctx, config)
 	}
-	terminal, restore, err := rawTerminal(stdin, stdout)
+	terminal, restore, err := clientTerminal(stdin, stdout)
 	if err != nil {
 		return client.Run(ctx, config) // line by line will do
 	}

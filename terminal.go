@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
+	"strings"
 	"syscall"
 	"unicode/utf8"
 
@@ -110,11 +112,37 @@ func interruptible(ctx context.Context, read func() ([]byte, error)) ([]byte, er
 	}
 }
 
-// rawTerminal puts the terminal behind stdin and stdout into raw mode for the client. restore undoes it and may be called twice.
-// Until then no signal that can be caught ends the program: the first one ends main's context, further ones are ignored.
-func rawTerminal(stdin, stdout *os.File) (t *client.Terminal, restore func(), err error) {
-	width, height, err := term.GetSize(int(stdout.Fd()))
-	if err != nil {
+// dumbTerminal says that the terminal understands no escape sequences.
+func dumbTerminal() bool {
+	name := os.Getenv("TERM")
+	return name == "dumb" || name == "" && runtime.GOOS != "windows"
+}
+
+// utf8Locale says that the terminal shows more than ASCII, as far as the environment tells.
+func utf8Locale() bool {
+	for _, variable := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if value := strings.ToUpper(os.Getenv(variable)); value != "" {
+			return strings.Contains(value, "UTF-8") || strings.Contains(value, "UTF8")
+		}
+	}
+	return runtime.GOOS == "windows"
+}
+
+// clientTerminal prepares the terminal behind stdin and stdout for the client: in raw mode, if it is one that can be drawn on. restore
+// undoes it and may be called twice. Until then no signal that can be caught ends the program: the first one ends main's context,
+// further ones are ignored.
+func clientTerminal(stdin, stdout *os.File) (t *client.Terminal, restore func(), err error) {
+	t = &client.Terminal{
+		ReadWriter: struct {
+			io.Reader
+			io.Writer
+		}{stdin, stdout},
+		UTF8: utf8Locale(), Dumb: dumbTerminal(),
+	}
+	if t.Dumb {
+		return t, func() {}, nil
+	}
+	if t.Width, t.Height, err = term.GetSize(int(stdout.Fd())); err != nil {
 		return nil, nil, fmt.Errorf("read the size of the terminal: %w", err)
 	}
 	before, err := term.MakeRaw(int(stdin.Fd()))
@@ -123,16 +151,9 @@ func rawTerminal(stdin, stdout *os.File) (t *client.Terminal, restore func(), er
 	}
 	ignored := make(chan os.Signal, 1)
 	signal.Notify(ignored, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	resize, stopResize := watchSize(stdout)
-	t = &client.Terminal{
-		ReadWriter: struct {
-			io.Reader
-			io.Writer
-		}{stdin, stdout},
-		Width: width, Height: height, Resize: resize,
-	}
+	stop := watchTerminal(t, stdin, stdout, before)
 	return t, func() {
-		stopResize()
+		stop()
 		term.Restore(int(stdin.Fd()), before)
 		signal.Stop(ignored)
 	}, nil

@@ -17,7 +17,10 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"github.com/rivo/uniseg"
 	"golang.org/x/term"
+
+	"sim/internal/vt"
 )
 
 // A person is a process of sim on a terminal of its own: a pty, with a screen that shows what is written to it.
@@ -30,7 +33,7 @@ type person struct {
 	ended    chan struct{}
 
 	mu     sync.Mutex
-	screen *screen
+	screen *vt.Screen
 	raw    bytes.Buffer
 	news   chan struct{} // something was written
 }
@@ -65,13 +68,13 @@ func sitDownWith(t *testing.T, dir string, redirect func(*exec.Cmd), args ...str
 	if err := pty.Setsize(keyboard, &pty.Winsize{Rows: 24, Cols: 80}); err != nil {
 		t.Fatal(err)
 	}
-	p := &person{t: t, keyboard: keyboard, tty: tty, ended: make(chan struct{}), screen: newScreen(80), news: make(chan struct{}, 1)}
+	p := &person{t: t, keyboard: keyboard, tty: tty, ended: make(chan struct{}), screen: vt.New(80, 24), news: make(chan struct{}, 1)}
 	if p.before, err = term.GetState(int(tty.Fd())); err != nil {
 		t.Fatal(err)
 	}
 	p.cmd = exec.Command(exe, args...)
 	p.cmd.Dir = dir
-	p.cmd.Env = append(os.Environ(), "TERM=xterm", "SIM_SERVER=")
+	p.cmd.Env = append(os.Environ(), "TERM=xterm", "LC_ALL=C.UTF-8", "NO_COLOR=", "SIM_SERVER=")
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = tty, tty, tty
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 2}
 	redirect(p.cmd)
@@ -116,13 +119,13 @@ func (p *person) types(s string) {
 }
 
 // until waits until the screen is as wanted.
-func (p *person) until(what string, good func(*screen) bool) {
+func (p *person) until(what string, good func(*vt.Screen) bool) {
 	p.t.Helper()
 	timeout := time.After(scriptWait)
 	for {
 		p.mu.Lock()
 		ok := good(p.screen)
-		text := strings.Join(p.screen.text(), "\n")
+		text := strings.Join(p.screen.Text(), "\n")
 		p.mu.Unlock()
 		if ok {
 			return
@@ -139,8 +142,8 @@ func (p *person) until(what string, good func(*screen) bool) {
 func (p *person) seesRow(pattern string) {
 	p.t.Helper()
 	re := regexp.MustCompile("^(?:" + pattern + ")$")
-	p.until("a row "+pattern, func(s *screen) bool {
-		for _, row := range s.text() {
+	p.until("a row "+pattern, func(s *vt.Screen) bool {
+		for _, row := range s.Text() {
 			if re.MatchString(row) {
 				return true
 			}
@@ -152,8 +155,9 @@ func (p *person) seesRow(pattern string) {
 // seesPrompt waits until the cursor's row is this, with nothing after it.
 func (p *person) seesPrompt(want string) {
 	p.t.Helper()
-	p.until(fmt.Sprintf("the prompt %q", want), func(s *screen) bool {
-		return strings.TrimRight(s.prompt(), " ") == strings.TrimRight(want, " ") && s.col == len([]rune(want))
+	p.until(fmt.Sprintf("the prompt %q", want), func(s *vt.Screen) bool {
+		_, column := s.Cursor()
+		return strings.TrimRight(s.Prompt(), " ") == strings.TrimRight(want, " ") && column == uniseg.StringWidth(want)
 	})
 }
 
@@ -163,10 +167,10 @@ func (p *person) leaves(code int) {
 	select {
 	case <-p.ended:
 	case <-time.After(scriptWait):
-		p.t.Fatalf("it does not end; the screen:\n%s", strings.Join(p.screen.text(), "\n"))
+		p.t.Fatalf("it does not end; the screen:\n%s", strings.Join(p.screen.Text(), "\n"))
 	}
 	p.mu.Lock()
-	text := strings.Join(p.screen.text(), "\n")
+	text := strings.Join(p.screen.Text(), "\n")
 	p.mu.Unlock()
 	if got := p.cmd.ProcessState.ExitCode(); got != code {
 		p.t.Errorf("exit code %d, want %d; the screen:\n%s", got, code, text)
@@ -219,8 +223,8 @@ func TestTerminal(t *testing.T) {
 	alice.types("send bob hal")
 	alice.seesPrompt("alice> send bob hal")
 	bob.say("send alice incoming")
-	alice.until("the message above the line", func(s *screen) bool {
-		return s.above() == "< bob: incoming" && s.prompt() == "alice> send bob hal"
+	alice.until("the message above the line", func(s *vt.Screen) bool {
+		return strings.HasSuffix(s.Above(), " < bob: incoming") && s.Prompt() == "alice> send bob hal"
 	})
 	alice.types("lo\r")
 	alice.seesRow("= bob: delivered")
@@ -258,24 +262,24 @@ func TestTerminalResize(t *testing.T) {
 	bob := bobIn(t, dir, address)
 	alice := aliceIn(t, dir, address)
 	alice.mu.Lock()
-	alice.screen = newScreen(30)
+	alice.screen = vt.New(30, 24)
 	alice.screen.Write([]byte("alice> "))
 	before := alice.raw.Len()
 	alice.mu.Unlock()
 	if err := pty.Setsize(alice.keyboard, &pty.Winsize{Rows: 24, Cols: 30}); err != nil {
 		t.Fatal(err)
 	}
-	alice.until("the redrawn prompt", func(s *screen) bool { return alice.raw.Len() > before && s.prompt() == "alice> " })
+	alice.until("the redrawn prompt", func(s *vt.Screen) bool { return alice.raw.Len() > before && s.Prompt() == "alice> " })
 	typed := "send bob " + strings.Repeat("long words ", 5)
 	alice.types(typed)
-	whole := func(s *screen) bool {
-		text := strings.Join(strings.Fields(strings.Join(s.text(), "")), "")
+	whole := func(s *vt.Screen) bool {
+		text := strings.Join(strings.Fields(strings.Join(s.Text(), "")), "")
 		return strings.Count(text, "sendbob") == 1 && strings.Count(text, "words") == 5
 	}
 	alice.until("the whole line", whole)
 	bob.say("send alice incoming")
-	alice.until("the message, and the line once", func(s *screen) bool {
-		return strings.Contains(strings.Join(s.text(), "\n"), "< bob: incoming") && whole(s)
+	alice.until("the message, and the line once", func(s *vt.Screen) bool {
+		return strings.Contains(strings.Join(s.Text(), "\n"), "< bob: incoming") && whole(s)
 	})
 	alice.types("\r")
 	sees(t, bob, "< alice: (long words ){5}")
@@ -292,11 +296,11 @@ func TestTerminalNextUser(t *testing.T) {
 	alice.types("send bob secret plan\r")
 	alice.seesRow("= bob: delivered")
 	bob.say("send alice secret answer")
-	alice.seesRow("< bob: secret answer")
+	alice.seesRow(`\d\d:\d\d < bob: secret answer`)
 	alice.types("logout\r")
 	alice.seesRow("= logged out alice")
 	alice.seesPrompt("sim> ")
-	alice.until("a clean screen", func(s *screen) bool { return !strings.Contains(strings.Join(s.text(), "\n"), "secret") })
+	alice.until("a clean screen", func(s *vt.Screen) bool { return !strings.Contains(strings.Join(s.Text(), "\n"), "secret") })
 	alice.types("login carol\r")
 	alice.seesPrompt("password for carol: ")
 	alice.types("not the right one\r")
@@ -308,7 +312,7 @@ func TestTerminalNextUser(t *testing.T) {
 	alice.seesPrompt("carol> login carol")
 	alice.types("\x15list\r")
 	alice.seesRow(`= online \(2\): bob carol`)
-	alice.until("no line of alice's", func(s *screen) bool { return !strings.Contains(strings.Join(s.text(), "\n"), "secret") })
+	alice.until("no line of alice's", func(s *vt.Screen) bool { return !strings.Contains(strings.Join(s.Text(), "\n"), "secret") })
 	alice.types("\x04") // Ctrl-D
 	alice.leaves(0)
 	alice.neverShowed(people["alice"], people["carol"], "not the right one")

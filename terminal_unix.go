@@ -5,9 +5,13 @@ package main
 import (
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
+
+	"sim/client"
 )
 
 // openTerminal opens the controlling terminal.
@@ -24,37 +28,83 @@ func openTerminal() (in, out *os.File, err error) {
 	return in, out, nil
 }
 
-// watchSize sends width and height each time the terminal gets another size, the newest in place of one nobody took.
-func watchSize(terminal *os.File) (sizes <-chan [2]int, stop func()) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGWINCH)
-	out := make(chan [2]int, 1)
+const stopWait = 100 * time.Millisecond // for a stop to take effect
+
+// watchTerminal tells the client what happens to its terminal: another size, that somebody wants the program stopped, that it goes on.
+func watchTerminal(t *client.Terminal, stdin, stdout *os.File, before *term.State) (stop func()) {
+	resize, stops, continued := make(chan [2]int, 1), make(chan struct{}, 1), make(chan struct{}, 1)
+	t.Resize, t.Stop, t.Continued = resize, stops, continued
+	var going sync.Mutex // guards the terminal's mode, and that it is nobody's after the end
+	ended := false
+	raw := func() {
+		going.Lock()
+		defer going.Unlock()
+		if !ended {
+			term.MakeRaw(int(stdin.Fd()))
+		}
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGWINCH, syscall.SIGTSTP, syscall.SIGCONT)
+	// The whole job stops, as if the terminal had done it. A program that nobody could continue is not stopped by the system: then it goes on at once.
+	t.Suspend = func() {
+		term.Restore(int(stdin.Fd()), before)
+		signal.Reset(syscall.SIGTSTP)
+		syscall.Kill(0, syscall.SIGTSTP)
+		time.Sleep(stopWait)
+		signal.Notify(signals, syscall.SIGTSTP)
+		raw()
+		latest(continued, nil)
+		sendSize(resize, stdout) // it may have changed meanwhile
+	}
 	done := make(chan struct{})
 	go func() {
 		for {
 			select {
 			case <-done:
 				return
-			case <-signals:
+			case s := <-signals:
+				switch s {
+				case syscall.SIGWINCH:
+					sendSize(resize, stdout)
+				case syscall.SIGTSTP:
+					latest(stops, &struct{}{})
+				case syscall.SIGCONT:
+					raw()
+					latest(continued, &struct{}{})
+				}
 			}
-			width, height, err := term.GetSize(int(terminal.Fd()))
-			if err != nil {
-				continue
-			}
-			select {
-			case <-out:
-			default:
-			}
-			out <- [2]int{width, height}
 		}
 	}()
-	return out, func() {
+	return func() {
 		signal.Stop(signals)
-		select {
-		case <-done:
-		default:
+		going.Lock()
+		defer going.Unlock()
+		if !ended {
+			ended = true
 			close(done)
 		}
+	}
+}
+
+// sendSize tells the terminal's size.
+func sendSize(to chan [2]int, terminal *os.File) {
+	if width, height, err := term.GetSize(int(terminal.Fd())); err == nil {
+		latest(to, &[2]int{width, height})
+	}
+}
+
+// latest puts a value into a channel with room for one, in place of one that nobody took; or nothing.
+func latest[T any](to chan T, value *T) {
+	select {
+	case <-to:
+	default:
+	}
+	if value == nil {
+		return
+	}
+	select {
+	case to <- *value:
+	default: // somebody else's is as new
 	}
 }
 

@@ -1,6 +1,12 @@
 package main
 
-import "os"
+import (
+	"os"
+
+	"golang.org/x/term"
+
+	"sim/client"
+)
 
 // openTerminal opens the console.
 func openTerminal() (in, out *os.File, err error) {
@@ -16,8 +22,10 @@ func openTerminal() (in, out *os.File, err error) {
 	return in, out, nil
 }
 
-// watchSize does nothing: the console tells no program of its size.
-func watchSize(*os.File) (sizes <-chan [2]int, stop func()) { return nil, func() {} }
+// watchTerminal does nothing: the console tells no program of its size, and stops none.
+func watchTerminal(*client.Terminal, *os.File, *os.File, *term.State) (stop func()) {
+	return func() {}
+}
 
 // exposed can't be told from a file's mode here.
 func exposed(os.FileInfo) bool { return false }
