@@ -114,7 +114,7 @@ func commands() []*cli.Command {
 	return []*cli.Command{
 		serverCommand(), adduserCommand(), usersCommand(), clientCommand(), demoCommand(),
 		backupCommand(), restoreCommand(), checkCommand(), keyCommand(),
-		embedCommand(), configCommand(),
+		embedCommand(), configCommand(), completionCommand(), manCommand(), completeCommand(),
 	}
 }
 
