@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -140,7 +139,7 @@ func (s secretSource) secret(ctx context.Context, a *administration, name proto.
 		return s.newCode(), nil
 	}
 	if s.file == "" {
-		text, err := s.asked(ctx, name)
+		text, err := askTwice(ctx, "password", fmt.Sprintf("Password for %s: ", name), func(line []byte) ([]byte, error) { return s.prepare(line, name) })
 		return secret{text: text}, err
 	}
 	line, err := interruptible(ctx, func() ([]byte, error) { return readPasswordFile(s.file, a.stdin, a.stderr) })
@@ -150,39 +149,6 @@ func (s secretSource) secret(ctx context.Context, a *administration, name proto.
 	defer clear(line)
 	text, err := s.prepare(line, name)
 	return secret{text: text}, err
-}
-
-// asked asks for a password on the terminal, twice.
-func (s secretSource) asked(ctx context.Context, name proto.Name) ([]byte, error) {
-	first, err := ask(ctx, fmt.Sprintf("Password for %s: ", name))
-	if err != nil {
-		return nil, err
-	}
-	defer clear(first)
-	prepared, err := s.prepare(first, name)
-	if err != nil {
-		return nil, err
-	}
-	second, err := ask(ctx, "The same again: ")
-	if err != nil {
-		clear(prepared)
-		return nil, err
-	}
-	defer clear(second)
-	if !bytes.Equal(first, second) {
-		clear(prepared)
-		return nil, errors.New("the two passwords differ; nothing was changed")
-	}
-	return prepared, nil
-}
-
-// ask is askPassword, where no terminal is a fault of the command line.
-func ask(ctx context.Context, prompt string) ([]byte, error) {
-	line, err := askPassword(ctx, prompt)
-	if errors.Is(err, errNoTerminal) {
-		return nil, usageError{err}
-	}
-	return line, err
 }
 
 // prepare returns the form of a password that is hashed, if it is a good one.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -204,7 +203,10 @@ func passphraseOf(c *cli.Context) passphrase {
 
 // known returns the prepared passphrase of a backup that there is. The caller clears it.
 func (p passphrase) known(ctx context.Context) ([]byte, error) {
-	line, err := p.read(ctx, "Passphrase of the backup: ")
+	if p.file != "" {
+		return p.read(ctx, password.Prepare)
+	}
+	line, err := ask(ctx, "passphrase", "Passphrase of the backup: ")
 	if err != nil {
 		return nil, err
 	}
@@ -212,39 +214,32 @@ func (p passphrase) known(ctx context.Context) ([]byte, error) {
 	return password.Prepare(line)
 }
 
-// chosen returns the prepared passphrase of a new backup: a good one, and typed twice if it is typed. The caller clears it.
+// chosen returns the prepared passphrase of a new backup, if it is a good one. The caller clears it.
 func (p passphrase) chosen(ctx context.Context) ([]byte, error) {
-	line, err := p.read(ctx, "Passphrase for the backup: ")
-	if err != nil {
-		return nil, err
+	if p.file != "" {
+		return p.read(ctx, goodPassphrase)
 	}
-	defer clear(line)
+	return askTwice(ctx, "passphrase", "Passphrase for the backup: ", goodPassphrase)
+}
+
+func goodPassphrase(line []byte) ([]byte, error) {
 	prepared, err := password.Prepare(line)
 	if err != nil {
 		return nil, err
 	}
-	err = password.CheckStrength(prepared, "sim")
-	if err == nil && p.file == "" {
-		var again []byte
-		if again, err = p.read(ctx, "The same again: "); err == nil && !bytes.Equal(line, again) {
-			err = errors.New("the two passphrases differ; no backup was made")
-		}
-		clear(again)
-	}
-	if err != nil {
+	if err := password.CheckStrength(prepared, "sim"); err != nil {
 		clear(prepared)
 		return nil, err
 	}
 	return prepared, nil
 }
 
-func (p passphrase) read(ctx context.Context, prompt string) ([]byte, error) {
-	if p.file != "" {
-		return interruptible(ctx, func() ([]byte, error) { return readPasswordFile(p.file, p.stdin, p.stderr) })
+// read takes a passphrase from the file.
+func (p passphrase) read(ctx context.Context, prepare func(line []byte) ([]byte, error)) ([]byte, error) {
+	line, err := interruptible(ctx, func() ([]byte, error) { return readPasswordFile(p.file, p.stdin, p.stderr) })
+	if err != nil {
+		return nil, err
 	}
-	line, err := askPassword(ctx, prompt)
-	if errors.Is(err, errNoTerminal) {
-		return nil, usagef("there is no terminal to ask for the passphrase on: use --passphrase-file FILE, or --passphrase-file - for a line of standard input")
-	}
-	return line, err
+	defer clear(line)
+	return prepare(line)
 }

@@ -43,8 +43,11 @@ import (
 //
 // Nothing sleeps: a story waits for lines, with a bound.
 
+// programs are what a story can start by name.
+var programs = map[string]func(){"sim": main}
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"sim": main})
+	testscript.Main(m, programs)
 }
 
 func TestScript(t *testing.T) {

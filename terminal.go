@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -52,6 +53,38 @@ func askPassword(ctx context.Context, prompt string) ([]byte, error) {
 		in.Close()
 	}
 	return line, err
+}
+
+// ask is askPassword, where no terminal is a fault of the command line. what is asked for is a password or a passphrase.
+func ask(ctx context.Context, what, prompt string) ([]byte, error) {
+	line, err := askPassword(ctx, prompt)
+	if errors.Is(err, errNoTerminal) {
+		return nil, usagef("there is no terminal to ask for the %[1]s on: use --%[1]s-file FILE, or --%[1]s-file - for a line of standard input", what)
+	}
+	return line, err
+}
+
+// askTwice asks for a new one, and returns what prepare makes of it. The caller clears it.
+func askTwice(ctx context.Context, what, prompt string, prepare func(line []byte) ([]byte, error)) ([]byte, error) {
+	first, err := ask(ctx, what, prompt)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(first)
+	prepared, err := prepare(first)
+	if err != nil {
+		return nil, err
+	}
+	second, err := ask(ctx, what, "The same again: ")
+	if err == nil && !bytes.Equal(first, second) {
+		err = fmt.Errorf("the two %ss differ; nothing was changed", what)
+	}
+	clear(second)
+	if err != nil {
+		clear(prepared)
+		return nil, err
+	}
+	return prepared, nil
 }
 
 const maxHidden = 4096 // bytes of a line that is typed without echo
