@@ -32,6 +32,8 @@ func clientCommand() *cli.Command {
 			&cli.StringFlag{Name: "user", Usage: "log in as `NAME`"},
 			&cli.StringFlag{Name: "password-file", Usage: "take the password from the first line of `FILE` (- is standard input); needs --user"},
 			&cli.BoolFlag{Name: "json", Usage: "for programs: commands and all that is told are JSON objects, one a line; docs/json.md describes them"},
+			&cli.StringFlag{Name: "notify", Usage: "run `COMMAND` by the shell when a message comes, with the sender's name in SIM_FROM"},
+			&cli.BoolFlag{Name: "no-bell", Usage: "no bell on a terminal when a message comes"},
 			&cli.BoolFlag{Name: "no-color", Usage: "no colours (also when NO_COLOR is set)"},
 		},
 		Action: runClient,
@@ -45,6 +47,7 @@ func runClient(c *cli.Context) error {
 	config := client.Config{
 		User: c.String("user"), PasswordFile: c.String("password-file"),
 		In: c.App.Reader, Out: c.App.Writer, Err: c.App.ErrWriter, JSON: c.Bool("json"),
+		Notify: c.String("notify"), NoBell: c.Bool("no-bell"),
 		NoColor: c.Bool("no-color") || os.Getenv("NO_COLOR") != "",
 	}
 	address, own := c.String("server"), ""

@@ -39,6 +39,8 @@ type Config struct {
 	Terminal     *Terminal // nil when commands are piped
 	JSON         bool      // commands and what is told are objects, one a line; then nobody is asked at a terminal
 	NoColor      bool
+	Notify       string // a command to run when a message comes; "" is the terminal's bell
+	NoBell       bool
 
 	// AskPassword reads a password from the controlling terminal without echo. It is nil where there is none; then a password is the next line of In.
 	AskPassword func(prompt string) ([]byte, error)

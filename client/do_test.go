@@ -67,9 +67,10 @@ func TestBlockAndUnblock(t *testing.T) {
 func TestWatch(t *testing.T) {
 	story(t, func(t *testing.T, s *fakeServer) {
 		alice, bob := s.comes("alice"), s.comes("bob")
-		alice.types("send bob hello", "talk bob", "/watch carol", "/watch")
-		synctest.Wait()
-		alice.prints("= bob: delivered", "= talking to bob", "= watching carol", "= watched (1): carol", "* carol is offline")
+		alice.types("send bob hello", "talk bob", "/watch carol")
+		alice.prints("= bob: delivered", "= talking to bob", "= watching carol", "* carol is offline")
+		alice.types("/watch")
+		alice.prints("= watched (1): carol")
 		s.guest("bob").conn.Close()
 		alice.prints("* bob lost the connection")
 		bob.exits(ExitLost)
@@ -78,7 +79,8 @@ func TestWatch(t *testing.T) {
 		carol.leaves()
 		carol.exits(ExitOK)
 		alice.prints("* carol is offline")
-		alice.types("/unwatch carol", "/watch")
+		alice.types("/unwatch carol")
+		alice.types("/watch")
 		alice.prints("= watching carol no more", "= watched (0):")
 		s.comes("carol")
 		s.comes("bob")

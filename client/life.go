@@ -160,7 +160,7 @@ func (r *runner) loginEnded(ctx context.Context, result loginResult) {
 		r.session.byCode, r.session.watching.follows = byCode, !r.ordered() || r.cfg.JSON
 		r.session.sendPing() // the first frame; its Pong is the login's end
 		r.quiet, r.up, r.stopping, r.received, r.refusals = time.Now(), false, false, 0, 0
-		r.wrongOld, r.seen = 0, true
+		r.wrongOld, r.advised, r.seen = 0, make(map[string]bool), true
 	case errors.As(result.err, &f) && f.code == ExitRefused && byCode:
 		r.refused(ctx, f.text+"; a one-time code serves once, and for a limited time: ask for a new one")
 	case errors.As(result.err, &f) && f.code == ExitRefused:
@@ -173,7 +173,7 @@ func (r *runner) loginEnded(ctx context.Context, result loginResult) {
 		r.fatal(f.code, f.text)
 	case ctx.Err() != nil:
 	default:
-		r.fatal(ExitFailed, "login failed: "+shortError(result.err))
+		r.fatal(ExitFailed, "the login failed ("+shortError(result.err)+"): try again")
 	}
 }
 
@@ -207,7 +207,7 @@ func (r *runner) closed(reason proto.Reason) {
 	case proto.CloseRemoved:
 		r.lost("the account was removed or disabled, or its password was reset: ask the server's admin")
 	default:
-		r.lost("the server ended the session after a breach of the protocol: one of the two has a bug")
+		r.lost("the server ended the session after a breach of the protocol: it or this client has a bug")
 	}
 }
 
@@ -225,7 +225,7 @@ func (r *runner) lost(why string) {
 // breach is the end of a connection whose server did what no server does; it is told so.
 func (r *runner) breach() {
 	r.conn.finishFor(proto.CloseProtocol)
-	r.lost("the server broke the protocol")
+	r.lost("the server broke the protocol: it or this client has a bug")
 }
 
 // endSession forgets the session and its keys, and tells what became of what was under way.
@@ -312,9 +312,13 @@ func (r *runner) interrupted() {
 	r.over = true
 }
 
-// rest is what becomes of the lines that were not read when a piped run ends early: nothing is lost in silence.
+// rest is what a person can do when a session was lost, and what becomes of the lines that were not read when a piped run ends early: nothing is
+// lost in silence.
 func (r *runner) rest() string {
-	if r.ordered() && !r.ended {
+	switch {
+	case !r.ordered():
+		return "; to log in again: login " + r.name.String()
+	case !r.ended:
 		return "; what follows in the input is not run"
 	}
 	return ""

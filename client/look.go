@@ -29,6 +29,9 @@ func (l *look) dress(s said, now time.Time) string {
 	switch s := s.(type) {
 	case saidMessage:
 		from, rest, _ := strings.Cut(text, ": ") // a name has no colon
+		if s.ring {
+			rest += "\a"
+		}
 		return l.clock(now) + l.paint(colorOf(s.From), from+":") + " " + rest
 	case saidEvent:
 		return l.clock(now) + l.paint(colorEvent, text)

@@ -34,6 +34,7 @@ type runner struct {
 	exit     int // when over by a failure that leaves no choice
 	codes    map[int]bool
 	outBroke bool
+	notifier *notifier
 
 	// the user
 	name     proto.Name // who logs in, or is logged in
@@ -44,6 +45,7 @@ type runner struct {
 	relogin  []byte           // a password to log in with, just set
 	wrongOld int              // old passwords in this session
 	target   proto.Name       // whom whole lines go to, if anybody
+	advised  map[string]bool  // what a person was told to do about an outcome, in this session
 	seen     bool             // somebody was logged in before
 	onScreen proto.Name       // whose messages the terminal may still show
 	login    chan loginResult // a login is under way
@@ -61,7 +63,10 @@ type runner struct {
 }
 
 func newRunner(cfg Config, u *ui, in *input) *runner {
-	return &runner{cfg: cfg, ui: u, in: in, working: make(chan string), codes: make(map[int]bool)}
+	return &runner{
+		cfg: cfg, ui: u, in: in, working: make(chan string), codes: make(map[int]bool),
+		notifier: newNotifier(cfg.Notify, u.screen != nil && !cfg.NoBell),
+	}
 }
 
 // ordered says that commands wait for the results of those before them: everywhere but at a terminal.
@@ -79,6 +84,7 @@ func (r *runner) run(ctx context.Context) int {
 		forget.Do(func() { r.await(ctx) })
 	}
 	r.drain(ctx)
+	r.notifier.finish(ctx.Err() != nil)
 	r.restore(ctx)
 	if ctx.Err() != nil {
 		return ExitInterrupted
@@ -176,7 +182,7 @@ func (r *runner) event(e event) {
 		}
 	case message:
 		r.ui.know(e.from)
-		r.ui.say(sayMessage(e))
+		r.ui.say(sayMessage(e, r.notify(e.from)))
 	case outcome:
 		if p := r.find(e.id); p != nil {
 			p.done, p.result = true, saySend(p.name, e)
@@ -186,6 +192,7 @@ func (r *runner) event(e event) {
 			case unknown:
 				r.codes[ExitUnknown] = true
 			}
+			r.advise(p.name, e)
 		}
 	case verified:
 		if p := r.find(e.id); p != nil {
@@ -253,6 +260,8 @@ func (r *runner) await(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 		r.interrupted()
+	case err := <-r.notifier.ended:
+		r.notified(err)
 	case d := <-r.derivations():
 		r.derived(d)
 	case step := <-r.working:

@@ -20,7 +20,8 @@ type (
 		Text      string `json:"text"` // as it was sent
 		Confirmed bool   `json:"confirmed"`
 
-		of message // it is handed out when it was printed
+		of   message // it is handed out when it was printed
+		ring bool    // with the terminal's bell
 	}
 	saidLogin  struct{ userField }
 	saidLogout struct{ userField }
@@ -96,6 +97,7 @@ const (
 	faultPassword     fault = "password"      // it was not changed
 	faultUndone       fault = "undone"        // the session ended before the command did
 	faultInput        fault = "input"         // it broke off
+	faultNotify       fault = "notify"        // its command failed; all else goes on
 	faultPasswordFile fault = "password_file" // others can read it; the log-in goes on
 	faultLost         fault = "lost"          // the connection
 	faultFailed       fault = "failed"        // ends with ExitFailed
@@ -142,7 +144,7 @@ func (s saidHelp) word() string       { return "help" }
 
 // word is another one for what is no failure.
 func (s saidError) word() string {
-	if s.Code == faultPasswordFile {
+	if s.Code == faultPasswordFile || s.Code == faultNotify {
 		return "warning"
 	}
 	return "error"
@@ -220,8 +222,8 @@ func because(what, why string) string {
 	return what + ": " + why
 }
 
-func sayMessage(m message) saidMessage {
-	return saidMessage{From: m.from.String(), Text: m.text, Confirmed: m.confirmed, of: m}
+func sayMessage(m message, ring bool) saidMessage {
+	return saidMessage{From: m.from.String(), Text: m.text, Confirmed: m.confirmed, of: m, ring: ring}
 }
 
 // nameList is never nil: an object has an empty list where there is nobody.

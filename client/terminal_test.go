@@ -143,7 +143,7 @@ func TestIncomingAboveTheLine(t *testing.T) {
 		p.screen()
 		bob.types("send alice hello\x1b[2J\x1b]0;title\x07 \xc2\x9b2J\u202e")
 		got := p.screen()
-		if want := `00:00 < bob: hello\u{1b}[2J\u{1b}]0;title\u{7} \u{9b}2J\u{202e}` + "\r\n" + "alice> send bob half a li"; !strings.HasSuffix(got, want) {
+		if want := `00:00 < bob: hello\u{1b}[2J\u{1b}]0;title\u{7} \u{9b}2J\u{202e}` + "\a\r\n" + "alice> send bob half a li"; !strings.HasSuffix(got, want) {
 			t.Errorf("%q", got)
 		}
 		if before, _, _ := strings.Cut(got, "00:00"); before != "\r\x1b[J" {
