@@ -116,6 +116,9 @@ func (a *administration) confirm(ctx context.Context, question string) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if err != nil {
+		fmt.Fprintln(a.stderr) // Ctrl-D leaves the cursor behind the question
+	}
 	if answer := strings.ToLower(strings.TrimSpace(string(line))); err != nil || answer != "y" && answer != "yes" {
 		return fmt.Errorf("nothing was changed")
 	}

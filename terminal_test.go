@@ -421,3 +421,32 @@ func TestTerminalAdduser(t *testing.T) {
 	p.seesRow("sim: the name alice is taken.*")
 	p.leaves(exitFailed)
 }
+
+func TestTerminalRemovesAUser(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := makePeople(filepath.Join(dir, "sim.db")); err != nil {
+		t.Fatal(err)
+	}
+	for _, answer := range []string{"\n", "n\n", "bob\n", "\x04"} { // Enter, no, no, Ctrl-D
+		p := sitDown(t, dir, "", "users", "remove", "bob")
+		p.seesPrompt("Remove bob? The name is then free for anybody. [y/N] ")
+		p.types(answer)
+		p.seesRow("sim: nothing was changed")
+		p.leaves(exitFailed)
+	}
+	p := sitDown(t, dir, "", "users", "remove", "bob")
+	p.seesPrompt("Remove bob? The name is then free for anybody. [y/N] ")
+	p.types("\x03")
+	p.leaves(exitInterrupted)
+
+	p = sitDown(t, dir, "", "users", "remove", "bob")
+	p.seesPrompt("Remove bob? The name is then free for anybody. [y/N] ")
+	p.types("y\n")
+	p.seesRow("= removed bob")
+	p.leaves(0)
+
+	p = sitDown(t, dir, "", "users", "remove", "bob") // nobody is asked about nobody
+	p.seesRow("sim: there is nobody called bob.*")
+	p.leaves(exitFailed)
+}

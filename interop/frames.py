@@ -13,6 +13,7 @@ from simproto import ProtocolError, Reader, pad_name, u32
 OFFLINE, FULL, GONE_AWAY = 1, 2, 3  # reasons of Undeliverable
 LOGGED_OUT_REASON, REPLACED_REASON, LOST_REASON = 1, 2, 3  # reasons of Gone
 ISSUED, BUSY, REFUSED = 0, 1, 2  # status of Ticket
+STOPPING, CHOOSE_PASSWORD = 1, 2  # codes of Notice
 CLOSE_DONE, CLOSE_REPLACED, CLOSE_STOPPING, CLOSE_IDLE, CLOSE_PROTOCOL_ERROR, CLOSE_STALLED, CLOSE_REMOVED = range(7)
 
 NO_TAG = bytes(8)
@@ -132,6 +133,6 @@ _DECODERS = {
     PASSWORD_SALT: lambda r: PasswordSalt(r.take(32), r.take(9), r.take(256), r.data),
     DONE: lambda r: Done(_code(r, 0, 2), r.take(32)),
     LOGGED_OUT: lambda r: LoggedOut(),
-    NOTICE: lambda r: Notice(_code(r, 1, 1)),
+    NOTICE: lambda r: Notice(_code(r, STOPPING, CHOOSE_PASSWORD)),
     CLOSE: lambda r: Close(_code(r, CLOSE_DONE, CLOSE_REMOVED)),
 }

@@ -43,11 +43,24 @@ def change_password(session, name, old, new, seconds=60):
     return done.status
 
 
+def choose_password(session, name, code, new):
+    """The status of Done in a session that a one-time code has begun (§9.1). When it is CHANGED the session is over."""
+    if session.receive() != [frames.Notice(frames.CHOOSE_PASSWORD)]:
+        raise ProtocolError("the server does not ask for a password with its first Pong")
+    status = change_password(session, name, code, new)
+    if status == CHANGED:
+        _wait(session, frames.Close, 10)
+        session.close()
+    return status
+
+
 def _wait(session, kind, seconds):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        for frame in session.receive(1):
+        some = session.receive(1)
+        for i, frame in enumerate(some):
             if isinstance(frame, kind):
+                session.early = some[i + 1 :]  # of the same record
                 return frame
             if isinstance(frame, frames.Close):
                 raise ProtocolError("the server ended the session")

@@ -103,7 +103,7 @@ class Session:
         self.opener = Opener(keys.record_server)
         self.received = b""
         self.heard = self.pinged = time.monotonic()
-        self.early = []  # frames that came in the same record as the first Pong
+        self.early = []  # frames that came in the same record as one that was waited for
 
     def start(self):
         """The first record: a Ping. Returns when its Pong has come."""

@@ -107,6 +107,8 @@ class Client:
         elif isinstance(frame, frames.LoggedOut):
             self.logged_out = True
         elif isinstance(frame, frames.Notice):
+            if frame.code == frames.CHOOSE_PASSWORD:
+                raise ProtocolError("a one-time code, and this client has no command to choose a password")
             show("* server is stopping")
         elif isinstance(frame, frames.Close):
             self.flush()

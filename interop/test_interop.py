@@ -354,6 +354,44 @@ class Sessions(Interop):
         self.addCleanup(again.close)
         self.assertEqual(passwd.change_password(again, "dave", new, old), passwd.CHANGED)
 
+    def invite(self, name):
+        """A new code for a new name, or for one that has an account."""
+        command = ["adduser", "--invite", name] if name not in self.invited else ["users", "passwd", "--invite", name]
+        self.invited.add(name)
+        command[-1:] = ["--db", os.path.join(self.folder.name, "sim.db"), name]
+        printed = subprocess.run([self.sim, *command], check=True, timeout=60, capture_output=True, text=True).stdout
+        return prepare_password(re.search("^code: (.*)$", printed, re.MULTILINE).group(1))
+
+    invited = set()
+
+    def test_one_time_code(self):
+        """§9.1: a code lets in once, to choose a password, and nobody sees who is to choose."""
+        code, new = self.invite("erin"), prepare_password("another horse battery staple erin")
+        alice = self.python("alice")
+        choosing = records.log_in(self.address, "erin", code)
+        self.addCleanup(choosing.close)
+        alice.say("list erin")
+        alice.expect(r"= online \(0\): ?")
+        self.assertEqual(passwd.choose_password(choosing, "erin", code, new), passwd.CHANGED)
+        with self.assertRaises(login.LoginRefused):
+            records.log_in(self.address, "erin", code)
+        erin = records.log_in(self.address, "erin", new)
+        self.addCleanup(erin.close)
+        alice.say("list erin")
+        alice.expect(r"= online \(1\): erin")
+
+        # A reset by code ends that session; of two codes the newer counts.
+        older, newer = self.invite("erin"), self.invite("erin")
+        self.assertEqual(erin.receive(WAIT), [frames.Close(frames.CLOSE_REMOVED)])
+        for refused in (older, new):
+            with self.assertRaises(login.LoginRefused):
+                records.log_in(self.address, "erin", refused)
+        choosing = records.log_in(self.address, "erin", newer)
+        self.addCleanup(choosing.close)
+        self.assertEqual(choosing.receive(), [frames.Notice(frames.CHOOSE_PASSWORD)])
+        choosing.send([frames.list_users()])
+        self.assertEqual(choosing.receive(WAIT), [frames.Close(frames.CLOSE_PROTOCOL_ERROR)])
+
     def test_a_bent_record_ends_the_connection(self):
         """Both ways, of both clients."""
         for start, way in ((self.python, "up"), (self.python, "down"), (self.real, "up"), (self.real, "down")):
