@@ -103,6 +103,10 @@ var knownElsewhere = []attack{
 	{name: "a password that takes the strength meter minutes", source: "zxcvbn", tests: by("password TestJudgedLengthIsBounded")},
 	{name: "a secret in the list of processes", source: "CVE-2023-43621, croc#598", tests: by(". TestNoSecretInArguments", "client TestFirstLines", "client TestPasswordFile")},
 	{name: "a session that nobody has any more keeps the name", source: "ssh-chat#263", tests: by("server TestReplacedSession", "client TestLoginAgainReplaces")},
+	{name: "a session outlives its account", source: "docs/PROTOCOL.md 9.1", tests: by("server TestNoSessionOutlivesItsAccount", "server TestAdminEndsSessions")},
+	{name: "a change of password overwrites the reset that was to keep its maker out", source: "docs/PROTOCOL.md 9", tests: by("server TestChangeOfAnAccountThatWasChanged")},
+	{name: "a one-time code serves twice, or does more than choose a password", source: "docs/PROTOCOL.md 9.1", tests: by(
+		"server TestCodeLetsChooseAPassword", "server TestChoosingTakesNothingElse", "server TestCodeEndsNoSession", "server TestWhoMayNotLogIn")},
 	{name: "a receiver who does not read takes the relay's memory", source: "docs/PROTOCOL.md 6", tests: by("server TestFrozenReader", "server TestSlowReader", "server TestFloodWithoutReading", "server TestPool")},
 	{name: "connections that say nothing take all places", source: "docs/PROTOCOL.md 4.3", tests: by("server TestFloodOfSilentConnections", "server TestEvictionSparesAGoodMAC", ". TestFloodOfSilence")},
 }

@@ -259,6 +259,7 @@ class Vectors(unittest.TestCase):
             "Logout": frames.logout(),
             "LoggedOut": frames.LoggedOut(),
             "Notice": frames.Notice(1),
+            "Notice, choose a password": frames.Notice(2),
             "Rekey": (frames.REKEY, b""),
             "Close, stalled": frames.close(frames.CLOSE_STALLED),
         }

@@ -344,6 +344,7 @@ func TestGoldenFrames(t *testing.T) {
 		"Logout":                       AppendLogout(nil),
 		"LoggedOut":                    AppendLoggedOut(nil),
 		"Notice":                       AppendNotice(nil, NoticeStopping),
+		"Notice, choose a password":    AppendNotice(nil, NoticePassword),
 		"Rekey":                        appendHeader(nil, TypeRekey, 0),
 		"Close, stalled":               AppendClose(nil, CloseStalled),
 	}

@@ -518,6 +518,7 @@ def make_frames():
         ("Logout", 0x11, "C→S", b""),
         ("LoggedOut", 0x12, "S→C", b""),
         ("Notice", 0x13, "S→C", b"\x01"),
+        ("Notice, choose a password", 0x13, "S→C", b"\x02"),
         ("Rekey", 0x14, "both", b""),
         ("Close, stalled", 0x15, "both", b"\x05"),
     ):
