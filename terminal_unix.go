@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"sim/client"
@@ -45,13 +46,12 @@ func watchTerminal(t *client.Terminal, stdin, stdout *os.File, before *term.Stat
 	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGWINCH, syscall.SIGTSTP, syscall.SIGCONT)
-	// The whole job stops, as if the terminal had done it. A program that nobody could continue is not stopped by the system: then it goes on at once.
 	t.Suspend = func() {
 		term.Restore(int(stdin.Fd()), before)
-		signal.Reset(syscall.SIGTSTP)
-		syscall.Kill(0, syscall.SIGTSTP)
-		time.Sleep(stopWait)
-		signal.Notify(signals, syscall.SIGTSTP)
+		if continuable() {
+			syscall.Kill(0, syscall.SIGSTOP) // the whole job, as the terminal would. A caught SIGTSTP stops no program in Go any more.
+			time.Sleep(stopWait)
+		}
 		raw()
 		latest(continued, nil)
 		sendSize(resize, stdout) // it may have changed meanwhile
@@ -84,6 +84,12 @@ func watchTerminal(t *client.Terminal, stdin, stdout *os.File, before *term.Stat
 			close(done)
 		}
 	}
+}
+
+// continuable says that there may be a shell to continue this job when it is stopped. There is none where the job is all of the session.
+func continuable() bool {
+	session, err := unix.Getsid(0)
+	return err == nil && session != unix.Getpgrp()
 }
 
 // sendSize tells the terminal's size.

@@ -133,14 +133,18 @@ func (s *editScreen) draw(change func(*editor.Editor), more ...string) error {
 // flush has the terminal show what the editor wants. Its caller holds drawing.
 func (s *editScreen) flush(more ...string) error {
 	out := s.editor.Output()
+	defer clear(out)
+	if len(out) > 0 {
+		if _, err := s.terminal.Write(out); err != nil {
+			return err
+		}
+	}
 	for _, m := range more {
-		out = append(out, m...)
+		if _, err := io.WriteString(s.terminal, m); err != nil {
+			return err
+		}
 	}
-	if len(out) == 0 {
-		return nil
-	}
-	_, err := s.terminal.Write(out)
-	return err
+	return nil
 }
 
 func (s *editScreen) Write(b []byte) (int, error) {
@@ -159,7 +163,7 @@ func (s *editScreen) wipe() error { return s.draw(func(e *editor.Editor) { e.Wip
 // close gives the terminal back as it was found; the raw mode is its owner's to end.
 func (s *editScreen) close() {
 	close(s.closed)
-	s.draw(func(e *editor.Editor) { e.Leave(); e.Forget() }, pasteOff)
+	s.draw(func(e *editor.Editor) { e.Quit() }, pasteOff)
 	s.keys.forget()
 }
 

@@ -24,6 +24,15 @@ type screen struct {
 	spare  picture // memory for the next one
 }
 
+// newScreen makes room for lines, so that what is shown of them leaves no copies where memory grows.
+func newScreen(limit int) screen {
+	room := 2*limit + 1024
+	return screen{
+		width: 80, height: 24, out: make([]byte, 0, 2*room),
+		drawn: picture{faces: make([]byte, 0, room)}, spare: picture{faces: make([]byte, 0, room)},
+	}
+}
+
 // A picture is prompt and line as they stand on the screen.
 type picture struct {
 	faces    []byte // of the cells, one after another
@@ -98,6 +107,16 @@ func (e *Editor) Leave() {
 	e.refresh()
 }
 
+// Quit is Leave and Forget for the last time: of an empty line nothing stays.
+func (e *Editor) Quit() {
+	if e.active && len(e.line) == 0 {
+		e.erase()
+		e.active, e.question = false, ""
+	}
+	e.Leave()
+	e.Forget()
+}
+
 // Pause goes behind the line, for somebody else who writes to the terminal. Resume shows it again below what that was.
 func (e *Editor) Pause() {
 	cursor := e.cursor
@@ -121,7 +140,7 @@ func (e *Editor) Wipe() {
 	e.shown = false
 }
 
-// Output returns what the terminal has to be told. It is good until the next call of a method.
+// Output returns what the terminal has to be told. It is good until the next call of a method; whoever has written it clears it.
 func (e *Editor) Output() []byte {
 	e.refresh()
 	out := e.out
@@ -154,7 +173,6 @@ func (s *screen) forget() {
 	for _, p := range []*picture{&s.drawn, &s.spare} {
 		clear(p.faces[:cap(p.faces)])
 	}
-	clear(s.out[len(s.out):cap(s.out)])
 }
 
 // refresh changes the screen to what it should show.

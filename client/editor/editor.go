@@ -78,7 +78,7 @@ type Editor struct {
 
 // New returns an editor of lines up to limit bytes. complete gets what stands before the cursor, and returns where the last word begins and what it may become.
 func New(limit int, complete func(before string) (start int, fits []string)) *Editor {
-	return &Editor{limit: limit, complete: complete, line: make([]byte, 0, limit), screen: screen{width: 80, height: 24}}
+	return &Editor{limit: limit, complete: complete, line: make([]byte, 0, limit), screen: newScreen(limit)}
 }
 
 // Begin asks for a line.
@@ -118,9 +118,15 @@ func (e *Editor) Before() []byte { return e.line[:e.cursor] }
 // After returns what stands behind the cursor.
 func (e *Editor) After() []byte { return e.line[e.cursor:] }
 
-// Forget overwrites everything that was typed, copied or recalled: what belongs to one user is not the next one's.
+// Forget overwrites everything that was typed, copied or recalled: what belongs to one user is not the next one's. Only a line that is being
+// typed stays, which whoever sits there sees.
 func (e *Editor) Forget() {
-	e.reset()
+	if e.active {
+		clear(e.draft)
+		e.draft = nil
+	} else {
+		e.reset()
+	}
 	for _, h := range e.history {
 		clear(h)
 	}

@@ -57,6 +57,7 @@ func (d *desk) shows() {
 	out := d.editor.Output()
 	d.wrote += len(out)
 	d.screen.Write(out)
+	clear(out)
 }
 
 // types gives the editor what one read of the terminal gave.
@@ -336,6 +337,11 @@ func TestForget(t *testing.T) {
 		}
 	}
 	e.Forget()
+	if d.line() != "secret 119" {
+		t.Errorf("the line that is being typed is %q", d.line())
+	}
+	e.Quit()
+	d.shows()
 	for i, m := range memory {
 		if bytes.Contains(m, []byte("secret")) {
 			t.Errorf("%d: still there: %q", i, m)
@@ -510,6 +516,22 @@ func TestStatus(t *testing.T) {
 	d.shows()
 	if row, col := d.screen.Cursor(); row != 3 || col != 0 {
 		t.Errorf("the cursor is at %d, %d", row, col)
+	}
+}
+
+func TestQuit(t *testing.T) {
+	d := sitAt(t, 12, 24)
+	d.editor.Quit()
+	d.shows()
+	if row, col := d.screen.Cursor(); row != 0 || col != 0 || len(d.screen.Text()) != 0 {
+		t.Errorf("%q, the cursor is at %d, %d", d.screen.Text(), row, col)
+	}
+	d.begins(testPrompt, Command)
+	d.types("half a line")
+	d.editor.Quit()
+	d.shows()
+	if row, col := d.screen.Cursor(); row != 2 || col != 0 || len(d.screen.Text()) != 2 {
+		t.Errorf("%q, the cursor is at %d, %d", d.screen.Text(), row, col)
 	}
 }
 
