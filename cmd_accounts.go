@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -44,24 +42,42 @@ func administrationOf(c *cli.Context) administration {
 // open reaches the accounts of a database that there is.
 func (a *administration) open() (simserver.Accounts, error) {
 	return simserver.OpenAccounts(a.db, a.admin, func() (*store.Store, error) {
-		return store.Open(a.db, store.Options{Existing: true})
+		return openExisting(a.db, a.stderr)
 	})
+}
+
+// openExisting opens a database that there is.
+func openExisting(db string, stderr io.Writer) (*store.Store, error) {
+	st, err := store.Open(db, store.Options{Existing: true})
+	if err == nil {
+		sayOldCopy(stderr, st)
+	}
+	return st, err
+}
+
+// sayOldCopy tells what is left of a database whose layout was just changed.
+func sayOldCopy(stderr io.Writer, st *store.Store) {
+	if old := st.OldCopy(); old != "" {
+		fmt.Fprintf(stderr, "sim: the database has a newer layout now; %s is the copy of the older one, with the server's key: remove it when all is well\n", old)
+	}
 }
 
 // make is open that makes a database where there is none, and says so: perhaps this is the wrong directory.
 func (a *administration) make() (simserver.Accounts, error) {
 	return simserver.OpenAccounts(a.db, a.admin, func() (*store.Store, error) {
-		_, err := os.Stat(a.db)
-		missing := errors.Is(err, fs.ErrNotExist)
 		st, err := openStore(a.db)
-		if err == nil && missing {
+		if err != nil {
+			return nil, err
+		}
+		sayOldCopy(a.stderr, st)
+		if st.Made() {
 			dir := filepath.Dir(a.db)
 			if full, err := filepath.Abs(dir); err == nil {
 				dir = full
 			}
 			fmt.Fprintf(a.stderr, "sim: made the database %s in %s\n", filepath.Base(a.db), dir)
 		}
-		return st, err
+		return st, nil
 	})
 }
 

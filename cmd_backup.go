@@ -77,7 +77,7 @@ func (b *backup) run(ctx context.Context) error {
 		}
 	}
 	// What is wrong with the database is said before anybody thinks of a passphrase.
-	upkeep, err := openUpkeep(b.db, b.admin, true)
+	upkeep, err := openUpkeep(b.db, b.admin)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,9 @@ func (b *backup) run(ctx context.Context) error {
 		}
 		defer clear(secret)
 	}
-	if upkeep, err = openUpkeep(b.db, b.admin, true); err != nil {
+	// That a backup is made is written into the database.
+	upkeep, err = simserver.OpenUpkeep(b.db, b.admin, func() (*store.Store, error) { return openExisting(b.db, b.passphrase.stderr) })
+	if err != nil {
 		return err
 	}
 	defer upkeep.Close()
@@ -176,14 +178,9 @@ func (b *backup) unwritten(err error) error {
 	return err
 }
 
-// openUpkeep reaches a database that is there: a running server's, or the file, which is changed only if it is to be.
-func openUpkeep(db, admin string, change bool) (simserver.Upkeep, error) {
-	return simserver.OpenUpkeep(db, admin, func() (*store.Store, error) {
-		if change {
-			return store.Open(db, store.Options{Existing: true})
-		}
-		return store.Look(db)
-	})
+// openUpkeep reaches a database that is there, a running server's or the file, and changes nothing in it.
+func openUpkeep(db, admin string) (simserver.Upkeep, error) {
+	return simserver.OpenUpkeep(db, admin, func() (*store.Store, error) { return store.Look(db) })
 }
 
 // A passphrase is where one comes from.

@@ -94,7 +94,7 @@ type checkup struct {
 }
 
 func (k *checkup) run(ctx context.Context) error {
-	upkeep, err := openUpkeep(k.db, k.admin, false)
+	upkeep, err := openUpkeep(k.db, k.admin)
 	if err != nil {
 		k.problem("database", err.Error(), "")
 		return k.end()

@@ -48,7 +48,7 @@ func keyCommand() *cli.Command {
 			if err := checkPublic(public); err != nil {
 				return err
 			}
-			upkeep, err := openUpkeep(c.String("db"), c.String("admin"), false)
+			upkeep, err := openUpkeep(c.String("db"), c.String("admin"))
 			if err != nil {
 				return err
 			}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -39,6 +41,7 @@ import (
 //	repeat FILE prefix c n    writes a line: the prefix, and n times c
 //	future FILE               makes a database of a later version
 //	code VAR FILE             sets $VAR to the one-time code that stands in what an admin's command said
+//	old FILE                  makes a database of the first version's layout
 //	free VAR                  sets $VAR to a host and port of this machine on which nobody listens
 //
 // Nothing sleeps: a story waits for lines, with a bound.
@@ -62,7 +65,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"people": scriptPeople, "serve": scriptServe, "spawn": scriptSpawn, "say": scriptSay, "see": scriptSee, "eof": scriptEOF,
 			"signal": scriptSignal, "end": scriptEnd, "dies": scriptDies, "tap": scriptTap, "tapped": scriptTapped, "forge": scriptForge,
-			"text": scriptText, "repeat": scriptRepeat, "future": scriptFuture, "code": scriptCode, "free": scriptFree,
+			"text": scriptText, "repeat": scriptRepeat, "future": scriptFuture, "old": scriptOld, "code": scriptCode, "free": scriptFree,
 		},
 		RequireUniqueNames: true,
 	})
@@ -294,6 +297,18 @@ func scriptCode(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("there is no code in %s", args[1])
 	}
 	ts.Setenv(args[0], code)
+}
+
+func scriptOld(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 1, "old FILE")
+	f, err := os.Open("store/testdata/schema1.db.gz")
+	ts.Check(err)
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	ts.Check(err)
+	content, err := io.ReadAll(z)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), content, 0o600))
 }
 
 func scriptFree(ts *testscript.TestScript, neg bool, args []string) {

@@ -1,8 +1,11 @@
 package store
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -192,6 +195,78 @@ func TestAuditIsBounded(t *testing.T) {
 	last, err := s.Audit(maxAudit, 10)
 	if err != nil || len(last) != 2 || last[1].Seq != maxAudit+2 || last[1].Name != "bob" {
 		t.Errorf("the last are %v, %v", last, err)
+	}
+}
+
+// livesHelper adds accounts for ever, does one more thing to each, and prints what it did when it is saved.
+func livesHelper(path string) {
+	s, err := Open(path, testOptions)
+	if err != nil {
+		fail(err)
+	}
+	told := func(err error, name, what string) {
+		if err != nil {
+			fail(err)
+		}
+		os.Stdout.WriteString(name + " " + what + "\n")
+	}
+	entries, err := s.Audit(0, maxPage)
+	if err != nil {
+		fail(err)
+	}
+	for i := len(entries); ; i++ {
+		name := fmt.Sprintf("user%06d", i)
+		told(s.Add(name, account(name), testActor), name, "added")
+		switch i % 3 {
+		case 0:
+			told(s.SetDisabled(name, true, tuesday, testActor), name, "disabled")
+		case 1:
+			v := account("code").Verifier
+			_, err := s.SetVerifier(name, 0, &v, true, tuesday, tuesday, testActor)
+			told(err, name, "reset")
+		case 2:
+			told(s.Remove(name, tuesday, testActor), name, "removed")
+		}
+	}
+}
+
+func init() { helpers["lives"] = livesHelper }
+
+// TestLivesKilled kills a process in the middle of what it changes. What it had acknowledged is so, and is in the log.
+func TestLivesKilled(t *testing.T) {
+	path := newPath(t)
+	mustOpen(t, path).Close()
+	acknowledged := map[string]string{}
+	lines := 0
+	for range 8 {
+		cmd := helper(t, "lives", path)
+		out, _ := cmd.StdoutPipe()
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		read := bufio.NewScanner(out)
+		for n := 3 + rand.IntN(30); read.Scan(); n-- {
+			name, what, _ := strings.Cut(read.Text(), " ")
+			acknowledged[name] = what
+			lines++
+			if n == 0 {
+				cmd.Process.Kill()
+			}
+		}
+		cmd.Wait()
+
+		s := mustOpen(t, path)
+		for name, what := range acknowledged {
+			a, ok, err := s.Account(name)
+			good := map[string]bool{"added": true, "disabled": ok && a.Disabled, "reset": ok && a.Code && a.Expires.Equal(tuesday), "removed": !ok}[what]
+			if err != nil || !good {
+				t.Fatalf("%s was %s: %+v, %v, %v", name, what, a, ok, err)
+			}
+		}
+		if h, err := s.Check(); err != nil || h.Entries < lines {
+			t.Fatalf("%d were acknowledged: %+v, %v", lines, h, err)
+		}
+		s.Close()
 	}
 }
 

@@ -180,6 +180,9 @@ func TestBackupToASlowReader(t *testing.T) {
 	result := make(chan error)
 	go func() { result <- s.Backup(w, tuesday, testActor) }()
 	<-w.inside
+	if got := log(t, s); got[len(got)-1] != "4 uid 1000 in a test: backed up" {
+		t.Errorf("a byte leaves, and nothing is told of it: %q", got)
+	}
 	for i := range 200 { // so many that the file has to grow
 		name := fmt.Sprintf("user%04d", i)
 		if err := s.Add(name, account(name), testActor); err != nil {
