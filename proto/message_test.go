@@ -285,7 +285,7 @@ func TestMalformedFields(t *testing.T) {
 	try("0b Intro", 65, 0, 2, 3)
 	try("0c Ticket", 16, 1, 2, 3, 255)
 	try("0c Ticket, busy", 16, 0, 3, 255)
-	try("13 Notice", 0, 0, 2, 255)
+	try("13 Notice", 0, 0, 3, 255)
 	try("15 Close, done", 0, 7, 8, 255)
 
 	for _, frame := range []struct {

@@ -1,7 +1,9 @@
 package proto
 
 import (
+	"crypto/ecdh"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
@@ -92,13 +94,15 @@ func newLink(state *box.State, secret, next *[32]byte, side Side, seen uint64, n
 // NewResumeClient begins to resume a session; seen is the highest number of the server's frames that was handled. Its steps are Hello,
 // Challenge, Login and then Resumed.
 func NewResumeClient(publicKey [PublicKeySize]byte, r *Resumption, seen uint64) (*LoginClient, error) {
-	c, err := NewLoginClient(publicKey, Name{})
+	e, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	c.srp.Clear()
-	c.srp, c.resume, c.seen = nil, r, seen
-	return c, nil
+	return newResumeClient(publicKey, r, seen, e), nil
+}
+
+func newResumeClient(publicKey [PublicKeySize]byte, r *Resumption, seen uint64, e *ecdh.PrivateKey) *LoginClient {
+	return &LoginClient{publicKey: publicKey, e: e, resume: r, seen: seen}
 }
 
 // resumePlaintext is the plaintext of Login's box (288 bytes), and M_C, which Resumed needs. The state is at h2.

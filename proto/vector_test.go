@@ -2,9 +2,11 @@ package proto
 
 import (
 	"bytes"
+	"crypto/ecdh"
 	"crypto/mlkem"
 	"crypto/mlkem/mlkemtest"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"os"
@@ -14,6 +16,7 @@ import (
 
 	"sim/proto/box"
 	"sim/proto/puzzle"
+	"sim/proto/record"
 	"sim/proto/srp"
 	"sim/proto/ticket"
 )
@@ -165,68 +168,95 @@ func TestGoldenLogin(t *testing.T) {
 	}
 }
 
-func goldenLogin(t *testing.T, name Name, accepted bool, in, out values) {
-	is, draw, now := out.check(t), draws(t), time.Unix(1_800_000_000, 0)
-	is32 := func(what string, got [32]byte) {
-		t.Helper()
-		is(what, got[:])
+// A golden is both ends of a login, or of a resumption, and what it must come to.
+type golden struct {
+	*testing.T
+	is         func(what string, got []byte)
+	draw       func(next ...[]byte)
+	now        time.Time
+	key, e     *ecdh.PrivateKey // the server's static key; the client's share
+	shared, ct []byte           // ML-KEM's
+	puzzle     puzzle.Puzzle
+	epoch      *Epoch
+}
+
+func newGolden(t *testing.T, in, out values) *golden {
+	g := &golden{
+		T: t, is: out.check(t), draw: draws(t), now: time.Unix(1_800_000_000, 0),
+		key: must(x25519Key(in["sk_S"])), e: must(x25519Key(in["e_C private"])), puzzle: must(puzzle.Parse(in["Challenge's puzzle"])),
 	}
-	check := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	key, eS, eC := must(x25519Key(in["sk_S"])), must(x25519Key(in["e_S private"])), must(x25519Key(in["e_C private"]))
 	kem := must(mlkem.NewDecapsulationKey768(cat(in["ML-KEM d"], make([]byte, 32))))
-	shared, ct, err := mlkemtest.Encapsulate768(kem.EncapsulationKey(), in["ML-KEM m"])
-	check(err)
-	is("pk_S", key.PublicKey().Bytes())
-	is("ML-KEM shared secret", shared)
-	p, account, epoch := must(puzzle.Parse(in["Challenge's puzzle"])), account(in), newEpoch(eS, kem)
-	s := NewLoginServer(&LoginConfig{
-		Key: key, Directory: account, PuzzleBits: p.Bits, AccountPuzzleBits: in["account puzzle"][33], Epoch: func() *Epoch { return epoch },
-	}, now)
+	g.epoch = newEpoch(must(x25519Key(in["e_S private"])), kem)
+	var err error
+	g.shared, g.ct, err = mlkemtest.Encapsulate768(kem.EncapsulationKey(), in["ML-KEM m"])
+	g.check(err)
+	g.is("pk_S", g.key.PublicKey().Bytes())
+	g.is("ML-KEM shared secret", g.shared)
+	return g
+}
 
-	// Hello, Challenge
-	draw(in["a"])
-	c := newLoginClient([PublicKeySize]byte(out["pk_S"]), name, eC, srp.Begin())
-	is("A", c.srp.A()[:])
-	draw(in["Hello's random"])
-	wire, err := c.Hello(now)
-	check(err)
-	is("Hello", body(t, wire))
-	draw(p.Seed[:])
-	wire, _, err = s.Handle(now, out["Hello"])
-	check(err)
-	is("Challenge", body(t, wire))
+func (g *golden) check(err error) {
+	g.Helper()
+	if err != nil {
+		g.Fatal(err)
+	}
+}
 
-	// Solution, Login
-	draw(in["r of Login"])
-	_, err = c.challengeWith(out["Challenge"], p, out["Challenge"][36:68], bytes.Clone(shared), ct)
-	check(err)
-	is32("K", c.key)
+func (g *golden) is32(what string, got [32]byte) {
+	g.Helper()
+	g.is(what, got[:])
+}
+
+// throughLogin runs both ends up to where the server has Solution, and Login is due. It returns the transcript at h2, which they don't keep.
+func (g *golden) throughLogin(c *LoginClient, s *LoginServer, in, out values) *box.State {
+	g.Helper()
+	g.draw(in["Hello's random"])
+	wire, err := c.Hello(g.now)
+	g.check(err)
+	g.is("Hello", body(g.T, wire))
+	g.draw(g.puzzle.Seed[:])
+	wire, _, err = s.Handle(g.now, out["Hello"])
+	g.check(err)
+	g.is("Challenge", body(g.T, wire))
+
+	g.draw(in["r of Login"])
+	_, err = c.challengeWith(out["Challenge"], g.puzzle, out["Challenge"][36:68], bytes.Clone(g.shared), g.ct)
+	g.check(err)
+	g.is32("K", c.key)
 	binding := [32]byte(refHash(out["Login"]))
-	wire, err = c.Login(now, solve(t, &Task{Puzzle: p, Binding: binding}))
-	check(err)
-	third := bodies(t, wire)
-	is("Solution", third[0])
-	is("Login", third[1])
-	is32("h3", c.sym.Hash())
-	es, err := dh(eC, out["pk_S"])
-	check(err)
-	is("es", es)
-	ee, err := dh(eC, out["Challenge"][36:68])
-	check(err)
-	is("ee", ee)
-	transcript := loginState(out["pk_S"], out["Hello"], out["Challenge"], out["Login"][1:loginHead], es, ee, shared)
-	is32("h2", transcript.Hash())
+	wire, err = c.Login(g.now, solve(g.T, &Task{Puzzle: g.puzzle, Binding: binding}))
+	g.check(err)
+	third := bodies(g.T, wire)
+	g.is("Solution", third[0])
+	g.is("Login", third[1])
+	g.is32("h3", c.sym.Hash())
+	es, err := dh(g.e, out["pk_S"])
+	g.check(err)
+	g.is("es", es)
+	ee, err := dh(g.e, out["Challenge"][36:68])
+	g.check(err)
+	g.is("ee", ee)
+	transcript := loginState(out["pk_S"], out["Hello"], out["Challenge"], out["Login"][1:loginHead], es, ee, g.shared)
+	g.is32("h2", transcript.Hash())
+	_, _, err = s.Handle(g.now, out["Solution"])
+	g.check(err)
+	return transcript
+}
+
+func goldenLogin(t *testing.T, name Name, accepted bool, in, out values) {
+	g := newGolden(t, in, out)
+	is, is32, check, draw, now, account := g.is, g.is32, g.check, g.draw, g.now, account(in)
+	s := NewLoginServer(&LoginConfig{
+		Key: g.key, Directory: account, PuzzleBits: g.puzzle.Bits, AccountPuzzleBits: in["account puzzle"][33], Epoch: func() *Epoch { return g.epoch },
+	}, now)
+	draw(in["a"])
+	c := newLoginClient([PublicKeySize]byte(out["pk_S"]), name, g.e, srp.Begin())
+	is("A", c.srp.A()[:])
+	transcript := g.throughLogin(c, s, in, out)
 
 	// Salt
-	_, _, err = s.Handle(now, out["Solution"])
-	check(err)
 	draw(in["b"], in["account puzzle"][:32], in["r of Salt"])
-	wire, _, err = s.Handle(now, out["Login"])
+	wire, _, err := s.Handle(now, out["Login"])
 	check(err)
 	is("Salt", body(t, wire))
 	is("B", s.srp.B()[:])
@@ -299,6 +329,104 @@ func goldenLogin(t *testing.T, name Name, accepted bool, in, out values) {
 	}
 }
 
+// The whole of both ends, with the secrets that the one case leaves for the next.
+func TestGoldenResume(t *testing.T) {
+	var file struct {
+		Comment string
+		Cases   []struct {
+			Case     string
+			Accepted bool
+			Client   uint64 `json:"seen by the client"`
+			Server   uint64 `json:"seen by the server"`
+			In, Out  values
+		}
+	}
+	loadVectors(t, "resume.json", &file)
+	if len(file.Cases) != 3 || !file.Cases[0].Accepted || !file.Cases[1].Accepted || file.Cases[2].Accepted {
+		t.Fatal("not two resumptions that are accepted and one that is not")
+	}
+	first := &Session{ID: [16]byte(file.Cases[0].In["session id"]), Resumption: [32]byte(file.Cases[0].In["R"])}
+	atServer := *first
+	client, server := NewResumption(first), NewResumption(&atServer)
+	for _, v := range file.Cases {
+		t.Run(v.Case, func(t *testing.T) {
+			if !bytes.Equal(client.newest[:], v.In["R"]) || !bytes.Equal(server.newest[:], v.In["R"]) {
+				t.Fatal("another R than the case before left")
+			}
+			if !v.Accepted {
+				server.Clear()
+			}
+			goldenResume(t, client, server, v.Client, v.Server, v.In, v.Out)
+		})
+	}
+}
+
+func goldenResume(t *testing.T, atClient, atServer *Resumption, clientSeen, serverSeen uint64, in, out values) {
+	g := newGolden(t, in, out)
+	s := NewLoginServer(&LoginConfig{Key: g.key, PuzzleBits: g.puzzle.Bits, Epoch: func() *Epoch { return g.epoch }}, g.now)
+	c := newResumeClient([PublicKeySize]byte(out["pk_S"]), atClient, clientSeen, g.e)
+	transcript := g.throughLogin(c, s, in, out)
+	g.is32("M_C", c.m1)
+
+	wire, session, err := s.Handle(g.now, out["Login"])
+	g.check(err)
+	if wire != nil || session != nil {
+		t.Fatal("an answer before the session was found")
+	}
+	g.is32("K", s.key)
+	if request, ok := s.Resuming(); !ok || request != (ResumeRequest{[16]byte(in["session id"]), clientSeen}) {
+		t.Fatalf("%+v, %v", request, ok)
+	}
+	g.draw(in["r of Resumed"])
+	wire, serverLink, err := s.AnswerResume(g.now, atServer, serverSeen)
+	g.is("Resumed", body(t, wire))
+	clientLink, clientErr := c.Resumed(g.now, out["Resumed"])
+	g.draw()
+	if _, accepted := out["S_R"]; !accepted {
+		if err != ErrRefused || clientErr != ErrRefused {
+			t.Error(err, clientErr)
+		}
+		return
+	}
+	g.check(err)
+	g.check(clientErr)
+	g.is32("resumption", atClient.newest)
+	g.is32("resumption", atServer.newest)
+	if clientLink.Seen != serverSeen || serverLink.Seen != clientSeen {
+		t.Error(clientLink.Seen, serverLink.Seen)
+	}
+	for _, way := range []struct {
+		key      string
+		from, to *Link
+		frame    []byte
+	}{
+		{"record client", clientLink, serverLink, AppendPing(nil, [8]byte{1})},
+		{"record server", serverLink, clientLink, AppendPong(nil, make([]byte, 8))},
+	} {
+		sealed := way.from.Send.Seal(nil, way.frame, g.now)
+		if !bytes.Equal(sealed, record.NewSealer([32]byte(out[way.key])).Seal(nil, way.frame)) {
+			t.Errorf("%s is another", way.key)
+		}
+		if _, err := open(way.to.Receive, sealed); err != nil {
+			t.Errorf("%s: %v", way.key, err)
+		}
+	}
+
+	// The record keys are in the sealers by now; the rest is the transcript once more.
+	transcript.MixHash(out["Login"][loginHead:])
+	transcript.MixHash(out["Solution"])
+	plain := binary.BigEndian.AppendUint64([]byte{1}, serverSeen)
+	mS := resumeMAC(transcript, "sim/1 resume server", (*[32]byte)(in["R"]), plain, out["M_C"])
+	g.is32("M_S", mS)
+	transcript.MixHash(plain, mS[:])
+	g.is32("h4", transcript.Hash())
+	sR := transcript.Final("sim/1 resumed", in["R"])
+	g.is32("S_R", sR)
+	for _, label := range []string{"record client", "record server", "resumption"} {
+		g.is32(label, box.Expand(&sR, "sim/1 "+label, out["h4"]))
+	}
+}
+
 func TestGoldenFrames(t *testing.T) {
 	var file struct {
 		Comment string
@@ -347,6 +475,7 @@ func TestGoldenFrames(t *testing.T) {
 		"Notice, choose a password":    AppendNotice(nil, NoticePassword),
 		"Rekey":                        appendHeader(nil, TypeRekey, 0),
 		"Close, stalled":               AppendClose(nil, CloseStalled),
+		"Seen":                         AppendSeen(nil, 0x0102030405060708),
 	}
 	if len(file.Cases) != len(frames) {
 		t.Errorf("%d cases, want %d", len(file.Cases), len(frames))

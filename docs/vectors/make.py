@@ -382,6 +382,37 @@ def make_mac1():
     write("mac1.json", "§4.1: mac1 of Hello", cases)
 
 
+def begin(given):
+    """What a login and a resumption have in common: everything before Login's box. The state is at h2."""
+    pk, e_s, e_c = (public(given[private]) for private in ("sk_S", "e_S private", "e_C private"))
+    ek, dk = mlkem.keygen(given["ML-KEM d"], bytes(32))
+    shared, ct = mlkem.encaps(ek, given["ML-KEM m"])
+    assert mlkem.decaps(dk, ct) == shared
+
+    hello = b"\x01" + versions(1) + given["Hello's random"]
+    hello += mac(mac1_key(pk), hello)[:16]
+    challenge = b"\x02\x01" + given["Challenge's puzzle"] + e_s + ek
+    es, ee = dh(given["e_C private"], pk), dh(given["e_C private"], e_s)
+    t = State(b"sim/1 login")
+    for part in (pk, hello, challenge, e_c + ct):
+        t.mix_hash(part)
+    t.mix_key(b"sim/1 es", es)
+    t.mix_key(b"sim/1 ee", ee)
+    t.mix_key(b"sim/1 kem", shared)
+    out = {"Hello": hello, "Challenge": challenge, "es": es, "ee": ee, "ML-KEM shared secret": shared, "h2": t.h, "K": t.derive(b"sim/1 handshake")}
+    return t, b"\x04" + e_c + ct, {"pk_S": pk}, out
+
+
+def log_in(t, head, given, k, plain):
+    """Solution and Login. The state goes on to h3."""
+    sealed = box(k, b"sim/1 box login", 0, t.h, plain, given["r of Login"])
+    login = head + sealed
+    solution = b"\x03" + sha(login) + solve(given["Challenge's puzzle"], sha(login))
+    t.mix_hash(sealed)
+    t.mix_hash(solution)
+    return {"Solution": solution, "Login": login, "h3": t.h}
+
+
 def make_login():
     cases = []
     for what, name, account_bits, right in (("accepted", "alice", 5, True), ("refused: a wrong password", "bob", 0, False)):
@@ -400,31 +431,12 @@ def make_login():
         x = srp_x(name, salt, given["T"])
         v = verifier(x if right else srp_x(name, salt, draw("T of the account")))
         given["verifier"] = v
-        pk = public(given["sk_S"])
-        e_s, e_c = public(given["e_S private"]), public(given["e_C private"])
-        ek, dk = mlkem.keygen(given["ML-KEM d"], bytes(32))
-        shared, ct = mlkem.encaps(ek, given["ML-KEM m"])
-        assert mlkem.decaps(dk, ct) == shared
-
-        hello = b"\x01" + versions(1) + given["Hello's random"]
-        hello += mac(mac1_key(pk), hello)[:16]
-        challenge = b"\x02\x01" + given["Challenge's puzzle"] + e_s + ek
-        es, ee = dh(given["e_C private"], pk), dh(given["e_C private"], e_s)
-        t = State(b"sim/1 login")
-        for part in (pk, hello, challenge, e_c + ct):
-            t.mix_hash(part)
-        t.mix_key(b"sim/1 es", es)
-        t.mix_key(b"sim/1 ee", ee)
-        t.mix_key(b"sim/1 kem", shared)
-        k, h2 = t.derive(b"sim/1 handshake"), t.h
+        t, head, pinned, begun = begin(given)
+        k = begun["K"]
 
         A, B, _, S, theirs = srp(v, given["a"], given["b"], x)
         assert (S == theirs) == right
-        sealed = box(k, b"sim/1 box login", 0, h2, name32(name) + A, given["r of Login"])
-        login = b"\x04" + e_c + ct + sealed
-        solution = b"\x03" + sha(login) + solve(given["Challenge's puzzle"], sha(login))
-        t.mix_hash(sealed)
-        t.mix_hash(solution)
+        asked = log_in(t, head, given, k, name32(name) + A)
         h3 = t.h
         salt_body = b"\x05" + box(k, b"sim/1 box salt", 1, h3, salt + argon2 + B + given["account puzzle"], given["r of Salt"])
         t.mix_hash(salt_body)
@@ -443,17 +455,52 @@ def make_login():
         t.mix_hash(plain)
         h6 = t.h
         out = {
-            "pk_S": pk, "salt": salt, "Hello": hello, "Challenge": challenge, "es": es, "ee": ee, "ML-KEM shared secret": shared, "h2": h2, "K": k,
-            "A": A, "Solution": solution, "Login": login, "h3": h3, "B": B, "Salt": salt_body, "h4": h4, "S": S, "T1": t1, "M1": m1, "Proof": proof,
-            "h5": h5, "Welcome": welcome,
+            **pinned, "salt": salt, **begun, "A": A, **asked,
+            "B": B, "Salt": salt_body, "h4": h4, "S": S, "T1": t1, "M1": m1, "Proof": proof, "h5": h5, "Welcome": welcome,
         }  # fmt: skip
         if right:
             s_a = t.final(b"sim/1 session", S)
             out.update({"M2": m2, "h6": h6, "S_A": s_a})
             for label in ("record client", "record server", "nonce", "intro", "ticket", "resumption"):
                 out[label] = expand(s_a, b"sim/1 " + label.encode() + h6)
+            session = {"sk_S": given["sk_S"], "session id": given["session id"], "R": out["resumption"]}
         cases.append({"case": what, "name": name, "accepted": right, "in": given, "out": out})
     write("login.json", "§4: whole logins", cases)
+    return session
+
+
+def make_resume(session):
+    """session is that of login.json."""
+    cases = []
+    for what, client_seen, server_seen, right in (
+        ("accepted", 7, 0, True), ("accepted, once more", (1 << 40) + 5, (1 << 52) + 1, True), ("refused", 1 << 41, 0, False),
+    ):  # fmt: skip
+        def draw(field, n=32):
+            return fixed("resume %s %s" % (what, field), n)
+
+        given = {**session, "Challenge's puzzle": draw("Challenge's puzzle") + bytes([16, 8])}
+        for field in ("Hello's random", "e_S private", "ML-KEM d", "e_C private", "ML-KEM m", "r of Login", "r of Resumed"):
+            given[field] = draw(field)
+        t, head, pinned, begun = begin(given)
+        p = session["session id"] + u(64, client_seen)
+        m_c = mac(t.final(b"sim/1 resume client", session["R"]), p)
+        out = {**pinned, **begun, "M_C": m_c, **log_in(t, head, given, begun["K"], bytes(32) + p + m_c + bytes(200))}
+        h3, plain = t.h, bytes(41)
+        if right:
+            plain = b"\x01" + u(64, server_seen)
+            out["M_S"] = mac(t.final(b"sim/1 resume server", session["R"]), plain, m_c)
+            plain += out["M_S"]
+        out["Resumed"] = b"\x0a" + box(begun["K"], b"sim/1 box resumed", 1, h3, plain, given["r of Resumed"])
+        case = {"case": what, "accepted": right, "seen by the client": client_seen, "seen by the server": server_seen, "in": given, "out": out}
+        if right:
+            t.mix_hash(plain)
+            s_r = t.final(b"sim/1 resumed", session["R"])
+            out.update({"h4": t.h, "S_R": s_r})
+            for label in ("record client", "record server", "resumption"):
+                out[label] = expand(s_r, b"sim/1 " + label.encode() + t.h)
+            session = {**session, "R": out["resumption"]}
+        cases.append(case)
+    write("resume.json", "§4.6: resuming the session of login.json, twice, and when the server has it no more", cases)
 
 
 # §5 and §6
@@ -521,6 +568,7 @@ def make_frames():
         ("Notice, choose a password", 0x13, "S→C", b"\x02"),
         ("Rekey", 0x14, "both", b""),
         ("Close, stalled", 0x15, "both", b"\x05"),
+        ("Seen", 0x16, "both", bytes(range(1, 9))),
     ):
         cases.append({"case": what, "direction": dir_, "out": {"frame": frame(type_, body)}})
     write("frames.json", "§6: frames", cases)
@@ -811,7 +859,7 @@ if __name__ == "__main__":
     make_box_and_state()
     make_address()
     make_mac1()
-    make_login()
+    make_resume(make_login())
     make_record()
     make_frames()
     make_digits()
