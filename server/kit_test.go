@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -184,6 +185,10 @@ func checkNothingCounted(t testing.TB, s *Server) {
 	if n != 0 {
 		t.Errorf("after the end %d connections are counted", n)
 	}
+	counters := s.Counters()
+	if in, out := counters.Accepted.Load(), ended(counters); in != out {
+		t.Errorf("%d connections were let in, and the ends of %d logins are told", in, out)
+	}
 	n = s.budget.running + s.budget.proofs.order.Len()
 	for i := range s.budget.logins {
 		n += s.budget.logins[i].order.Len() + s.budget.logins[i].crowd.size
@@ -200,6 +205,16 @@ func checkNothingCounted(t testing.TB, s *Server) {
 	if n != 0 {
 		t.Errorf("after the end %d names have a line or a handshake", n)
 	}
+}
+
+// ended is how many logins have ended, in one way or another.
+func ended(n *Counters) (sum uint64) {
+	for _, way := range []*atomic.Uint64{
+		&n.Unfinished, &n.BadHellos, &n.OtherVersions, &n.WrongSolutions, &n.BadLogins, &n.BadProofs, &n.BusyLogins, &n.BusyProofs, &n.Refused, &n.Succeeded,
+	} {
+		sum += way.Load()
+	}
+	return sum
 }
 
 type pipeListener struct {

@@ -28,25 +28,34 @@ func (c *conn) login() (keys *proto.Session, welcome []byte, err error) {
 		if err == nil {
 			out, keys, err = c.take(login, body)
 		}
-		c.count(turn, err)
-		if keys != nil {
+		if keys == nil && err == nil {
+			err = c.answer(login, shown[turn], out)
+			out = nil
+		}
+		if keys != nil || err != nil {
+			c.count(turn, err)
+		}
+		switch {
+		case keys != nil:
 			return keys, out, nil
-		}
-		if err != nil {
-			c.turnAway(login, out, err)
-			return nil, nil, err
-		}
-		if !c.advance(shown[turn]) {
-			return nil, nil, errGone
-		}
-		if len(out) == 0 {
-			continue
-		}
-		c.net.SetDeadline(login.Deadline())
-		if _, err := c.net.Write(out); err != nil {
+		case err != nil:
+			c.turnAway(out, err)
 			return nil, nil, err
 		}
 	}
+}
+
+// answer moves the connection to the stage that a right message has brought it to, and writes what there is to answer.
+func (c *conn) answer(login *proto.LoginServer, to stage, out []byte) error {
+	if !c.advance(to) {
+		return errGone
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	c.net.SetDeadline(login.Deadline())
+	_, err := c.net.Write(out)
+	return err
 }
 
 // readMessage reads the message that is due, and nothing of another length.
@@ -96,7 +105,7 @@ func (c *conn) take(login *proto.LoginServer, body []byte) (out []byte, keys *pr
 }
 
 // turnAway ends a login that has failed: with silence before a right mac1, with last words where there are any.
-func (c *conn) turnAway(login *proto.LoginServer, out []byte, err error) {
+func (c *conn) turnAway(out []byte, err error) {
 	if errors.Is(err, proto.ErrSilence) {
 		c.discard(make([]byte, discardBuffer))
 		return
@@ -140,13 +149,13 @@ func (c *conn) advance(to stage) bool {
 	return ok
 }
 
-// count counts how a message ended.
+// count counts how a login ended: with the message of a turn, and an error or none.
 func (c *conn) count(turn proto.Turn, err error) {
 	n := c.server.Counters()
 	_, busy := errors.AsType[*busyError](err)
 	_, peer := errors.AsType[*proto.PeerError](err)
 	switch {
-	case err == nil && turn == proto.TurnProof:
+	case err == nil:
 		n.Succeeded.Add(1)
 	case errors.Is(err, proto.ErrRefused):
 		n.Refused.Add(1)
@@ -164,6 +173,8 @@ func (c *conn) count(turn proto.Turn, err error) {
 		n.BadLogins.Add(1)
 	case peer:
 		n.BadProofs.Add(1)
+	default:
+		n.Unfinished.Add(1)
 	}
 }
 
