@@ -5,16 +5,18 @@ A frame is a pair (type, body) here.
 
 from collections import namedtuple
 
-from simproto import ProtocolError, Reader, pad_name, u32
+from simproto import ProtocolError, Reader, pad_name, u32, u64
 
 (PING, PONG, LIST, USERS, WATCH, PRESENCE, RELAY, RELAYED, UNDELIVERABLE, GONE, INTRO, TICKET) = range(0x01, 0x0D)
-(PASSWORD_BEGIN, PASSWORD_SALT, PASSWORD_SET, DONE, LOGOUT, LOGGED_OUT, NOTICE, REKEY, CLOSE) = range(0x0D, 0x16)
+(PASSWORD_BEGIN, PASSWORD_SALT, PASSWORD_SET, DONE, LOGOUT, LOGGED_OUT, NOTICE, REKEY, CLOSE, SEEN) = range(0x0D, 0x17)
 
 OFFLINE, FULL, GONE_AWAY = 1, 2, 3  # reasons of Undeliverable
 LOGGED_OUT_REASON, REPLACED_REASON, LOST_REASON = 1, 2, 3  # reasons of Gone
 ISSUED, BUSY, REFUSED = 0, 1, 2  # status of Ticket
 STOPPING, CHOOSE_PASSWORD = 1, 2  # codes of Notice
 CLOSE_DONE, CLOSE_REPLACED, CLOSE_STOPPING, CLOSE_IDLE, CLOSE_PROTOCOL_ERROR, CLOSE_STALLED, CLOSE_REMOVED = range(7)
+
+NOT_NUMBERED = (PING, PONG, SEEN, REKEY, CLOSE)  # §4.6
 
 NO_TAG = bytes(8)
 INTRO_BOX = 352
@@ -31,6 +33,7 @@ Done = namedtuple("Done", "status m2")
 LoggedOut = namedtuple("LoggedOut", "")
 Notice = namedtuple("Notice", "code")
 Close = namedtuple("Close", "reason")
+Seen = namedtuple("Seen", "number")
 
 
 # What a client sends
@@ -62,6 +65,10 @@ def logout():
 
 def close(reason):
     return CLOSE, bytes([reason])
+
+
+def seen(number):
+    return SEEN, u64(number)
 
 
 # What a server sends
@@ -135,4 +142,5 @@ _DECODERS = {
     LOGGED_OUT: lambda r: LoggedOut(),
     NOTICE: lambda r: Notice(_code(r, STOPPING, CHOOSE_PASSWORD)),
     CLOSE: lambda r: Close(_code(r, CLOSE_DONE, CLOSE_REMOVED)),
+    SEEN: lambda r: Seen(r.number(8)),
 }

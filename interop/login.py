@@ -1,4 +1,4 @@
-"""Logging in: docs/PROTOCOL.md §4, the client's side."""
+"""Logging in, and resuming a session: docs/PROTOCOL.md §4, the client's side."""
 
 import os
 import socket
@@ -28,12 +28,13 @@ from simproto import (
     seal_box,
     sha256,
     solve_puzzle,
+    u64,
     version_list,
     x25519,
     x25519_keypair,
 )
 
-HELLO, CHALLENGE, SOLUTION, LOGIN, SALT, PROOF, WELCOME, REFUSAL, BUSY = range(1, 10)
+HELLO, CHALLENGE, SOLUTION, LOGIN, SALT, PROOF, WELCOME, REFUSAL, BUSY, RESUMED = range(1, 11)
 
 TRIES = 3
 EARLY_CLOSE = 4  # a server that closes so many seconds after Hello is tried again
@@ -42,6 +43,10 @@ CHALLENGE_WAIT, SALT_WAIT, WELCOME_WAIT = 10, 45, 60
 
 class LoginRefused(Exception):
     """The server proved its key and said no: a wrong name or password."""
+
+
+class SessionOver(Exception):
+    """The server proved its key and said that there is no such session."""
 
 
 class NotReached(Exception):
@@ -67,10 +72,30 @@ class Keys:
     ticket: bytes
     h6: bytes
     session_id: bytes
+    resumption: bytes
+
+
+@dataclass
+class Resumed:
+    """What a resumption gives both sides: new record keys, the next R, and what the server has seen."""
+
+    record_client: bytes
+    record_server: bytes
+    resumption: bytes
+    seen: int
 
 
 def log_in(address, name, password):
     """A pair (connected socket, Keys). name is folded, password is prepared."""
+    return _connect(address, lambda sock, pk_s: _handshake(sock, pk_s, name, password))
+
+
+def resume(address, session_id, secret, seen):
+    """A pair (connected socket, Resumed). secret is R, seen the highest number of the server's frames that was handled."""
+    return _connect(address, lambda sock, pk_s: _resume(sock, pk_s, session_id, secret, seen))
+
+
+def _connect(address, handshake):
     pk_s, host, port = parse_address(address)
     for attempt in range(TRIES):
         try:
@@ -78,7 +103,7 @@ def log_in(address, name, password):
         except OSError as error:
             raise NotReached(str(error)) from None
         try:
-            return sock, _handshake(sock, pk_s, name, password)
+            return sock, handshake(sock, pk_s)
         except _ClosedEarly:
             sock.close()
             if attempt == TRIES - 1:
@@ -91,7 +116,8 @@ def log_in(address, name, password):
             raise
 
 
-def _handshake(sock, pk_s, name, password):
+def _greet(sock, pk_s):
+    """Hello and Challenge. The state at h2, the key of the boxes, the Login up to its box, and the puzzle."""
     state = Symmetric(b"sim/1 login")
     state.mix_hash(pk_s)
 
@@ -123,16 +149,24 @@ def _handshake(sock, pk_s, name, password):
     state.mix_key(b"sim/1 es", x25519(e_c_private, pk_s))
     state.mix_key(b"sim/1 ee", x25519(e_c_private, e_s))
     state.mix_key(b"sim/1 kem", kem_secret)
-    key = state.derive(b"sim/1 handshake")
+    return state, state.derive(b"sim/1 handshake"), bytes([LOGIN]) + e_c + ct, puzzle
 
-    srp = SrpClient()
-    login_box = seal_box(key, b"sim/1 box login", TO_SERVER, state.h, pad_name(name) + srp.a)
-    login = bytes([LOGIN]) + e_c + ct + login_box
+
+def _send_login(sock, state, key, head, puzzle, plaintext):
+    """Solution and Login. The state is at h3 then."""
+    login_box = seal_box(key, b"sim/1 box login", TO_SERVER, state.h, plaintext)
+    login = head + login_box
     binding = sha256(login)
     solution = bytes([SOLUTION]) + binding + solve_puzzle(puzzle, binding, CHALLENGE_BITS)
     sock.sendall(lp(solution) + lp(login))
     state.mix_hash(login_box)
     state.mix_hash(solution)
+
+
+def _handshake(sock, pk_s, name, password):
+    state, key, head, puzzle = _greet(sock, pk_s)
+    srp = SrpClient()
+    _send_login(sock, state, key, head, puzzle, pad_name(name) + srp.a)
 
     salt_body = _read(sock, SALT, 380, SALT_WAIT)
     reader = open_box(key, b"sim/1 box salt", FROM_SERVER, state.h, salt_body[1:])
@@ -177,6 +211,38 @@ def _handshake(sock, pk_s, name, password):
         ticket=derived(b"sim/1 ticket"),
         h6=h6,
         session_id=session_id,
+        resumption=derived(b"sim/1 resumption"),
+    )
+
+
+def _resume(sock, pk_s, session_id, secret, seen):
+    state, key, head, puzzle = _greet(sock, pk_s)
+
+    def proof(label, *parts):
+        return hmac_sha256(hkdf(secret, state.ck, label + state.h), *parts)
+
+    claim = session_id + u64(seen)
+    m_c = proof(b"sim/1 resume client", claim)
+    _send_login(sock, state, key, head, puzzle, bytes(32) + claim + m_c + bytes(200))
+
+    body = _read(sock, RESUMED, 90, SALT_WAIT)
+    reader = open_box(key, b"sim/1 box resumed", FROM_SERVER, state.h, body[1:])
+    accepted, server_seen, m_s = reader.take(1), reader.take(8), reader.take(32)
+    reader.end()
+    if accepted == b"\0":
+        if any(server_seen + m_s):
+            raise ProtocolError("a refusal that says more")
+        raise SessionOver("the server has no such session")
+    if accepted != b"\1" or not same(m_s, proof(b"sim/1 resume server", accepted, server_seen, m_c)):
+        raise ProtocolError("the server does not prove that it has the session")
+    state.mix_hash(reader.data)
+    h4 = state.h
+    resumed = hkdf(secret, state.ck, b"sim/1 resumed" + h4)
+    return Resumed(
+        record_client=expand(resumed, b"sim/1 record client" + h4),
+        record_server=expand(resumed, b"sim/1 record server" + h4),
+        resumption=expand(resumed, b"sim/1 resumption" + h4),
+        seen=int.from_bytes(server_seen, "big"),
     )
 
 

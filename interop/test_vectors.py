@@ -212,9 +212,42 @@ class Vectors(unittest.TestCase):
             if keys:
                 self.assertEqual(keys.session_id, given["session id"])
                 self.assertEqual(keys.h6, out["h6"])
-                for label in ("record client", "record server", "nonce", "intro", "ticket"):
+                for label in ("record client", "record server", "nonce", "intro", "ticket", "resumption"):
                     self.assertEqual(getattr(keys, label.replace(" ", "_")), out[label], label)
-                self.assertEqual(simproto.expand(out["S_A"], b"sim/1 resumption" + keys.h6), out["resumption"])
+
+    def resumed(self, case, given, out, resumed=None, secret=None):
+        """The client's end of a case, and what it wrote; the server answers with this Resumed, or the case's."""
+        wire = Wire(out["Challenge"], resumed or out["Resumed"])
+        r = given["R"] if secret is None else secret
+        with drawing(
+            given["Hello's random"], given["ML-KEM m"], given["r of Login"], private=[given["e_C private"]]
+        ):
+            try:
+                return login._resume(wire, out["pk_S"], given["session id"], r, case["seen by the client"]), wire.sent
+            except login.SessionOver:
+                return None, wire.sent
+
+    def test_resume(self):
+        for case, given, out in self.cases("resume"):
+            resumed, sent = self.resumed(case, given, out)
+            self.assertEqual(sent, b"".join(simproto.lp(out[name]) for name in ("Hello", "Solution", "Login")))
+            self.assertEqual(resumed is not None, case["accepted"])
+            if resumed:
+                self.assertEqual(resumed.seen, case["seen by the server"])
+                for label in ("record client", "record server", "resumption"):
+                    self.assertEqual(getattr(resumed, label.replace(" ", "_")), out[label], label)
+
+    def test_resume_bent(self):
+        """A flipped bit in any part of Resumed, or another R, and the client has no proof."""
+        case = load("resume")["cases"][0]
+        given, out = Fields(case, "in"), Fields(case, "out")
+        for at in (0, 1, 32, 33, 34, 41, 42, 73, 74, 89):
+            bent = bytearray(out["Resumed"])
+            bent[at] ^= 1
+            with self.subTest(at=at), self.assertRaises(ProtocolError):
+                self.resumed(case, given, out, bytes(bent))
+        with self.assertRaises(ProtocolError):
+            self.resumed(case, given, out, secret=bytes(32))
 
     def test_record(self):
         for case, given, out in self.cases("record"):
@@ -258,10 +291,12 @@ class Vectors(unittest.TestCase):
             "Done, not saved": frames.Done(2, bytes(32)),
             "Logout": frames.logout(),
             "LoggedOut": frames.LoggedOut(),
-            "Notice": frames.Notice(1),
+            "Notice": frames.Notice(frames.STOPPING),
+            "Notice, choose a password": frames.Notice(frames.CHOOSE_PASSWORD),
             "Notice, choose a password": frames.Notice(2),
             "Rekey": (frames.REKEY, b""),
             "Close, stalled": frames.close(frames.CLOSE_STALLED),
+            "Seen": frames.seen(0x0102030405060708),
         }
         for case, _, out in self.cases("frames"):
             self.assertIn(case["case"], known)
@@ -274,6 +309,8 @@ class Vectors(unittest.TestCase):
                 self.assertEqual(frame, ours)
             if frame[0] == frames.CLOSE:
                 self.assertEqual(frames.decode(*frame), frames.Close(frames.CLOSE_STALLED))
+            elif frame[0] == frames.SEEN:
+                self.assertEqual(frames.decode(*frame), frames.Seen(0x0102030405060708))
             elif case["direction"] == "C→S":
                 with self.assertRaises(ProtocolError):
                     frames.decode(*frame)
