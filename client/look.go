@@ -38,6 +38,9 @@ func (l *look) dress(s said, now time.Time) string {
 	case saidHint:
 		return l.dim(text)
 	case saidError:
+		if s.word() == "warning" {
+			return l.paint(colorEvent, text)
+		}
 		return l.paint(colorFailure, text)
 	case saidHelp:
 		return text

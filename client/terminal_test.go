@@ -105,7 +105,57 @@ func TestTerminalRefusals(t *testing.T) {
 		p.shows("password for alice: ")
 		p.presses("wrong password" + enter)
 		p.exits(ExitRefused)
-		p.shows("\x1b[?2004l")
+		p.shows("three passwords were refused: ending\r\n", "\x1b[?2004l")
+	})
+}
+
+// A name that was mistyped is taken back with an empty line, which is no try.
+func TestTakeBackTheName(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		p := s.sits(nil)
+		for range maxRefusals {
+			p.presses("alcie"+enter, enter)
+			p.shows("password for alcie: ", "user name: ")
+		}
+		p.meetsAt("alice")
+		p.presses("logout"+enter, "login bbo"+enter, enter)
+		p.shows("password for bbo: ", "sim> ")
+		p.presses("login bob"+enter, passwordOf("bob")+enter)
+		p.shows("= logged in as bob")
+	})
+}
+
+// Ctrl-Z, and a signal, give the terminal back for as long as the program is stopped, also while a log-in is under way.
+func TestSuspend(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		stop, continued := make(chan struct{}), make(chan struct{})
+		var p *person
+		atStop := make(chan string, 1)
+		p = s.sits(nil, func(c *Config) {
+			c.Terminal.Stop, c.Terminal.Continued = stop, continued
+			out := c.Out.(*paper)
+			c.Terminal.Suspend = func() {
+				atStop <- out.fresh()
+				out.Write([]byte("$ fg\r\n"))
+			}
+		})
+		p.meetsAt("alice")
+		p.presses("half a li\x1b[D")
+		p.screen()
+		for _, suspend := range []func(){func() { p.presses("\x1a") }, func() { stop <- struct{}{} }} {
+			suspend()
+			synctest.Wait()
+			if got, want := <-atStop, "\x1b[C\r\n"+pasteOff; got != want {
+				t.Errorf("at the stop %q, want %q", got, want)
+			}
+			if got, want := p.screen(), "$ fg\r\n\r\x1b[Jalice> half a li\b"+pasteOn; got != want {
+				t.Errorf("behind it %q, want %q", got, want)
+			}
+		}
+		continued <- struct{}{}
+		p.shows("\r\x1b[Jalice> half a li\b" + pasteOn)
+		p.presses("\x05\x15list" + enter)
+		p.shows("= online (1): alice")
 	})
 }
 

@@ -96,6 +96,9 @@ func (r *runner) ask() {
 	if r.asked || r.ended || r.over || r.held != nil || r.heldErr != nil || r.login != nil || !r.leaving.IsZero() || r.ui.full() {
 		return
 	}
+	if !r.ordered() && !r.ui.empty() {
+		return // results stand above the next prompt, and not in its place
+	}
 	a := ask{secret: r.expect.secret(), command: r.expect == expectCommand}
 	switch r.expect {
 	case expectUser:
