@@ -292,6 +292,37 @@ func FuzzParseCommand(f *testing.F) {
 	})
 }
 
+// FuzzParseLine: while somebody is talked to, a line that begins with no slash is never a command, and reaches them as it stands; what begins
+// with one is never a text, but for the second of two.
+func FuzzParseLine(f *testing.F) {
+	for _, s := range []string{"", " ", "hello", "quit", "/quit", "//quit", "/", "/bob", "/verify", "/send carol hi", "/ list", "/\xff", "\xff", "a\nb"} {
+		f.Add([]byte(s))
+	}
+	known := knownErrors()
+	f.Fuzz(func(t *testing.T, line []byte) {
+		c, err := parseLine(line, "bob")
+		text, slash := bytes.CutPrefix(line, []byte("/"))
+		switch {
+		case err != nil:
+			if !known[err.Error()] && err != errTextTooLong {
+				t.Fatalf("%q: the error %q is not one of ours", line, err)
+			}
+		case slash && !bytes.HasPrefix(text, []byte("/")):
+			if c.verb == verbNone || c.verb == verbSend && !bytes.HasPrefix(text, []byte("send ")) {
+				t.Fatalf("%q: %+v", line, c)
+			}
+		case slash && (c.verb != verbSend || c.text != string(text)):
+			t.Fatalf("%q: %+v", line, c)
+		case !slash && len(bytes.Trim(line, " ")) == 0:
+			if c.verb != verbNone {
+				t.Fatalf("%q: %+v", line, c)
+			}
+		case !slash && (c.verb != verbSend || c.name != "bob" || c.text != string(line)):
+			t.Fatalf("%q: %+v", line, c)
+		}
+	})
+}
+
 // readLines reads r to its end. A line that is too long is shown as "!".
 func readLines(t *testing.T, r io.Reader) (lines []string, err error) {
 	t.Helper()

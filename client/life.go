@@ -88,8 +88,11 @@ func (r *runner) logIn(ctx context.Context, typed []byte) {
 		return
 	}
 	r.expect = expectCommand
+	r.aboutCode = ""
 	if _, ok := password.ParseCode(pw); ok {
-		r.code = slices.Clone(pw)
+		r.code, r.aboutCode = slices.Clone(pw), "; a one-time code serves once, and for a limited time: ask for a new one"
+	} else if password.MayBeCode(pw) {
+		r.aboutCode = "; if it was a one-time code, there is a typing error in it"
 	}
 	ctx, r.cancel = context.WithCancel(ctx)
 	name, result := r.name, make(chan loginResult)
@@ -161,10 +164,8 @@ func (r *runner) loginEnded(ctx context.Context, result loginResult) {
 		r.session.sendPing() // the first frame; its Pong is the login's end
 		r.quiet, r.up, r.stopping, r.received, r.refusals = time.Now(), false, false, 0, 0
 		r.wrongOld, r.advised, r.seen = 0, make(map[string]bool), true
-	case errors.As(result.err, &f) && f.code == ExitRefused && byCode:
-		r.refused(ctx, f.text+"; a one-time code serves once, and for a limited time: ask for a new one")
 	case errors.As(result.err, &f) && f.code == ExitRefused:
-		r.refused(ctx, f.text)
+		r.refused(ctx, f.text+r.aboutCode)
 	case errors.As(result.err, &f) && r.seen:
 		r.ui.answer(r.id, saidError{Code: faultOf(f.code), Text: f.text})
 		r.codes[f.code] = true

@@ -37,20 +37,21 @@ type runner struct {
 	notifier *notifier
 
 	// the user
-	name     proto.Name // who logs in, or is logged in
-	fromFile bool       // the password comes from --password-file
-	refusals int
-	code     []byte           // the prepared password of the log-in, if it has a one-time code's form, until the log-in has ended
-	choice   *choice          // a change of password is being typed or under way
-	relogin  []byte           // a password to log in with, just set
-	wrongOld int              // old passwords in this session
-	target   proto.Name       // whom whole lines go to, if anybody
-	advised  map[string]bool  // what a person was told to do about an outcome, in this session
-	seen     bool             // somebody was logged in before
-	onScreen proto.Name       // whose messages the terminal may still show
-	login    chan loginResult // a login is under way
-	working  chan string      // what it works on; nobody sends where nobody is told
-	cancel   context.CancelFunc
+	name      proto.Name // who logs in, or is logged in
+	fromFile  bool       // the password comes from --password-file
+	refusals  int
+	code      []byte           // the prepared password of the log-in, if it has a one-time code's form, until the log-in has ended
+	aboutCode string           // what to say of a refused password that is or may be one
+	choice    *choice          // a change of password is being typed or under way
+	relogin   []byte           // a password to log in with, just set
+	wrongOld  int              // old passwords in this session
+	target    proto.Name       // whom whole lines go to, if anybody
+	advised   map[string]bool  // what a person was told to do about an outcome, in this session
+	seen      bool             // somebody was logged in before
+	onScreen  proto.Name       // whose messages the terminal may still show
+	login     chan loginResult // a login is under way
+	working   chan string      // what it works on; nobody sends where nobody is told
+	cancel    context.CancelFunc
 
 	// the session
 	conn     *connection

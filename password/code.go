@@ -35,19 +35,11 @@ func ParseCode(line []byte) (written []byte, ok bool) {
 	typed := make([]byte, 0, codeSecret+codeCheck)
 	defer func() { clear(typed) }()
 	for _, c := range line {
-		switch {
-		case c == '-' || c == ' ':
+		if c == '-' || c == ' ' {
 			continue
-		case 'A' <= c && c <= 'Z':
-			c += 'a' - 'A'
 		}
-		switch c {
-		case 'o':
-			c = '0'
-		case 'i', 'l':
-			c = '1'
-		}
-		if len(typed) == cap(typed) || strings.IndexByte(codeAlphabet, c) < 0 {
+		c, ok := codeCharacter(c)
+		if !ok || len(typed) == cap(typed) {
 			return nil, false
 		}
 		typed = append(typed, c)
@@ -56,6 +48,35 @@ func ParseCode(line []byte) (written []byte, ok bool) {
 		return nil, false
 	}
 	return writtenCode(typed[:codeSecret]), true
+}
+
+// MayBeCode says of what is no code that a person may have meant one: it has about as many characters, all of those that codes are made of.
+func MayBeCode(line []byte) bool {
+	n := 0
+	for _, c := range line {
+		if c == '-' || c == ' ' {
+			continue
+		}
+		if _, ok := codeCharacter(c); !ok {
+			return false
+		}
+		n++
+	}
+	return n >= codeSecret+codeCheck-2 && n <= codeSecret+codeCheck+2
+}
+
+// codeCharacter returns the character of a code that is meant.
+func codeCharacter(c byte) (_ byte, ok bool) {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	switch c {
+	case 'o':
+		c = '0'
+	case 'i', 'l':
+		c = '1'
+	}
+	return c, strings.IndexByte(codeAlphabet, c) >= 0
 }
 
 // codeChecks returns the check characters: the first 20 bits of the hash, the highest first.

@@ -47,6 +47,10 @@ func TestGoldenCode(t *testing.T) {
 		if got, ok := ParseCode([]byte(text(c.Typed))); ok {
 			t.Errorf("%s: %q was taken", c.Why, got)
 		}
+		meant := map[string]bool{"19 characters": true, "21 characters": true, "two characters changed places": true, "a wrong check character": true}
+		if got := MayBeCode([]byte(text(c.Typed))); got != meant[c.Why] {
+			t.Errorf("%s: it may be a code: %v", c.Why, got)
+		}
 	}
 }
 
