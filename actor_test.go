@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// An actor is a process of sim in a test: one that is written to and listened to line by line. One goroutine uses it.
+// An actor is a process in a test, of sim or of a program that runs it: one that is written to and listened to line by line. One goroutine uses it.
 type actor struct {
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
@@ -36,7 +36,11 @@ func startActor(dir string, env []string, args ...string) (*actor, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &actor{cmd: exec.Command(exe, args...), lines: make(chan string, 4096), ended: make(chan struct{})}
+	return startProgram(dir, env, exe, args...)
+}
+
+func startProgram(dir string, env []string, exe string, args ...string) (a *actor, err error) {
+	a = &actor{cmd: exec.Command(exe, args...), lines: make(chan string, 4096), ended: make(chan struct{})}
 	a.cmd.Dir, a.cmd.Env = dir, env
 	if a.stdin, err = a.cmd.StdinPipe(); err != nil {
 		return nil, err
