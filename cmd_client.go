@@ -17,7 +17,7 @@ import (
 const clientHelp = `Connects to a server and takes commands: typed on a terminal, piped, or from a file. The command help lists them.
 
 Piped, the first two lines are a user name and a password; with --user the first is the password; with --user and --password-file it is
-already a command.
+already a command. With --json these lines, and all others, are JSON objects: docs/json.md has them.
 
 Exit codes: 0 well, 1 a command failed, 2 usage, 3 the log-in was refused, 4 the server was not reached or was lost, 5 it was reached and
 gave no proof of its key, 6 a newer log-in took over, 7 an outcome is unknown, 130 interrupted.`

@@ -119,7 +119,7 @@ func (r *runner) doAbout(c command) {
 		return
 	}
 	if r.session.blocked[name] && (c.verb == verbSend || c.verb == verbVerify || c.verb == verbTalk) {
-		r.fail(faultBlocked, "you have blocked "+name.String()+": unblock them first")
+		r.fail(faultBlocked, "you have blocked them: unblock <user> first")
 		return
 	}
 	r.ui.know(name)

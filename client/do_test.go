@@ -50,7 +50,7 @@ func TestBlockAndUnblock(t *testing.T) {
 		bob.types("send alice hello")
 		alice.types("talk bob", "/block bob", "block", "send bob hello", "verify bob", "talk bob", "block carol", "block", "block alice")
 		alice.prints("< bob: hello", "= talking to bob", "= talking to nobody", "= blocked bob", "= blocked (1): bob", "= blocked carol", "= blocked (2): bob carol")
-		alice.complains("line 4: you have blocked bob: unblock them first", "line 5: you have blocked", "line 6: you have blocked", "line 9: that is you")
+		alice.complains("line 4: you have blocked them: unblock <user> first", "line 5: you have blocked", "line 6: you have blocked", "line 9: that is you")
 		bob.types("send alice please")
 		time.Sleep(openingWait)
 		bob.prints("= alice: delivered", "* alice disconnected", "= alice: failed: no answer")

@@ -75,6 +75,8 @@ func echoed(text string, input []byte, known ...string) string {
 var echoSeeds = []string{
 	"s3cret", "send s3cret!", "send bob", "recv s3cret", "recv 1 s3cret", "list ?s3cret", "login s3cret x", "passwd s3cret s3cret", "verify s3cret yes", "verify bob s3cret",
 	"logout s3cret", "disconnect s3cret bob", " s3cret", "s3cret\xff", "login s3cret\ns3cret2", "send alice s3cret", "disconnect s3cret bob\n\nlist\nverify s3cret yes",
+	"talk s3cret\ns3cret2\n/s3cret3 s\n/", "/s3cret", "/s3cret x", "block s3cret\nsend s3cret x\ntalk s3cret", "watch s3cret\nunwatch s3cret", "passwd\ns3cret\ns3cret2\ns3cret3",
+	`{"cmd":"block","user":"s3cret"}` + "\n" + `{"cmd":"send","to":"s3cret","text":"x"}`, `{"cmd":"passwd","old":"s3cret","new":"s3cret2"}`,
 	`{"cmd":"s3cret"}`, `{"s3cret":1}`, `{"cmd":"send","s3cret":"bob"}`, `{"cmd":"recv","timeout":"s3cret"}`, `{"cmd":"list","id":s3cret}`, `{"cmd":"list","prefix":"s3cret!"}`,
 	`{"password":["s3cret"]}`, `{"cmd":"login","user":"s3cret","password":"s3cret2"}`, `{"cmd":"verify","with":"s3cret","yes":true}`, `{"cmd":"logout","user":"s3cret"}`,
 	`{"cmd":"send","to":"alice","text":"s3cret"}`,
