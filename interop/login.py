@@ -52,6 +52,10 @@ class SessionOver(Exception):
 class NotReached(Exception):
     """No connection, or the server is busy."""
 
+    def __init__(self, text, seconds=0):
+        super().__init__(text)
+        self.seconds = seconds  # to wait, if the server said so
+
 
 class NoProof(Exception):
     """Something answers, but it does not prove the key of the address."""
@@ -254,7 +258,8 @@ def _read(sock, kind, size, seconds):
         versions = Reader(body[1:])
         raise NotReached("the server speaks other versions: %s" % versions.versions())
     if body[:1] == bytes([BUSY]) and len(body) == 3:
-        raise NotReached("the server is busy; try again in %d s" % int.from_bytes(body[1:], "big"))
+        seconds = int.from_bytes(body[1:], "big")
+        raise NotReached("the server is busy; try again in %d s" % seconds, seconds)
     if body[:1] != bytes([kind]) or len(body) != size:
         raise ProtocolError("another message than the one that is due")
     return body

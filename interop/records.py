@@ -97,17 +97,25 @@ class Session:
     """A logged-in connection: frames in and out."""
 
     def __init__(self, sock, keys, rekey_records=REKEY_RECORDS):
-        self.sock = sock
         self.keys = keys
-        self.sealer = Sealer(keys.record_client, rekey_records)
+        self.rekey_records = rekey_records
+        self.connect(sock, keys)
+        self.early = []  # frames that came in the same record as one that was waited for
+
+    def connect(self, sock, keys):
+        self.sock = sock
+        self.sealer = Sealer(keys.record_client, self.rekey_records)
         self.opener = Opener(keys.record_server)
         self.received = b""
         self.heard = self.pinged = time.monotonic()
-        self.early = []  # frames that came in the same record as one that was waited for
+
+    def greeting(self):
+        """What the first record holds."""
+        return [frames.ping(b"hello ok")]
 
     def start(self):
-        """The first record: a Ping. Returns when its Pong has come."""
-        self.send([frames.ping(b"hello ok")])
+        """Sends the first record, and returns when its Ping has been answered."""
+        self.send(self.greeting())
         deadline = time.monotonic() + PONG_WAIT
         while True:
             some = self.receive(deadline - time.monotonic())
@@ -155,9 +163,14 @@ class Session:
             if len(self.received) < 2 + length:
                 break
             record, self.received = self.received[: 2 + length], self.received[2 + length :]
-            some += [frames.decode(kind, body) for kind, body in self.opener.open(record[:2], record[2:])]
+            for kind, body in self.opener.open(record[:2], record[2:]):
+                some += self.took(kind, body)
             self.heard = time.monotonic()
         return some
+
+    def took(self, kind, body):
+        """What receive makes of a frame."""
+        return [frames.decode(kind, body)]
 
     def tick(self):
         """Keeps the session alive; to be called now and then."""
@@ -176,9 +189,9 @@ class Session:
         self.sock.close()
 
 
-def log_in(address, name, password, rekey_records=REKEY_RECORDS):
+def log_in(address, name, password, rekey_records=REKEY_RECORDS, make=Session):
     sock, keys = login.log_in(address, name, password)
-    session = Session(sock, keys, rekey_records)
+    session = make(sock, keys, rekey_records)
     try:
         session.start()
     except BaseException:
