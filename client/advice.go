@@ -6,10 +6,11 @@ import (
 	"sim/proto"
 )
 
-// advice is what a person can do about an outcome, by its reason; %[1]s is the other side.
+// advice is what a person can do about an outcome, by its reason; %[1]s is the other side. Commands in what people are told to do have a slash,
+// with which they are commands whoever is talked to.
 var advice = map[string]string{
-	"offline":    "%[1]s is not logged in, and the server keeps nothing for later: after watch %[1]s you hear when they come",
-	"logged out": "%[1]s has logged out, and the server keeps nothing for later: after watch %[1]s you hear when they come",
+	"offline":    "%[1]s is not logged in, and the server keeps nothing for later: after /watch %[1]s you hear when they come",
+	"logged out": "%[1]s has logged out, and the server keeps nothing for later: after /watch %[1]s you hear when they come",
 	"no answer":  "%[1]s is logged in, but no answer came from their client: try again in a while, or reach them another way",
 	"declined":   "%[1]s's client takes no more conversations now: try again in a while",
 	"the other client speaks no common version": "one of the two clients is older than the other: get the same",

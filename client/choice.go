@@ -33,8 +33,6 @@ type derivation struct {
 	err        error
 }
 
-const maxChoices = 5 // new passwords that are judged for one choice at a terminal
-
 var (
 	errOldPassword = errors.New("the old one is wrong")
 	errSame        = errors.New("the new one is the old one: choose another")

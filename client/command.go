@@ -118,7 +118,7 @@ var errLineTooLong = fmt.Errorf("the line is too long: a message has at most %d 
 var (
 	errNotUTF8      = errors.New("the line is not valid UTF-8")
 	errLeadingSpace = errors.New("a command starts at the start of its line, without a space before it")
-	errUnknownVerb  = errors.New("unknown command: help lists them all, and talk <user> sends lines as they are")
+	errUnknownVerb  = errors.New("unknown command: /help lists them all, and /talk <user> sends lines as they are")
 
 	errTooFewWords  = errors.New("something is missing")
 	errTooManyWords = errors.New("there is too much on the line")

@@ -35,6 +35,12 @@ const (
 	passwordSaltWait = 30 * time.Second // for the server's answers to a change of password
 	passwordDoneWait = 30 * time.Second // which it writes to its disk
 	maxWrongOld      = 3                // old passwords that the server takes in a session
+	maxChoices       = 5                // new passwords that are judged for one change at a terminal
+
+	notifyEvery = 2 * time.Second  // between two bells, or commands, for one sender
+	notifyTime  = 10 * time.Second // of the command; then it is killed
+	notifyDrain = 2 * time.Second  // for the command when the client ends
+	maxNotified = 256              // senders that are remembered
 
 	dialWait      = 10 * time.Second // for the TCP connection
 	logoutWait    = 5 * time.Second  // for LoggedOut

@@ -21,13 +21,6 @@ type notifier struct {
 	stop    context.CancelFunc // of the one that runs
 }
 
-const (
-	notifyEvery = 2 * time.Second  // for one sender
-	notifyTime  = 10 * time.Second // of the command; then it is killed
-	notifyDrain = 2 * time.Second  // for the command when the client ends
-	maxNotified = 256              // senders that are remembered
-)
-
 func newNotifier(command string, bell bool) *notifier {
 	return &notifier{command: command, bell: bell && command == "", last: make(map[proto.Name]time.Time), ended: make(chan error, 1)}
 }

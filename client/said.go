@@ -250,7 +250,7 @@ func sayCrowded(peer proto.Name) saidHint {
 
 // sayMeaning says what to do with digits.
 func sayMeaning(with proto.Name) saidHint {
-	return saidHint{fmt.Sprintf("compare the digits with %s by voice or face to face: if both see the same, nobody sits in between, not even the server; then type: verify %s yes", with, with)}
+	return saidHint{fmt.Sprintf("compare the digits with %s by voice or face to face: if both see the same, nobody sits in between, not even the server; then type: /verify %s yes", with, with)}
 }
 
 func sayUndone(v verb, why string) saidError {
