@@ -114,7 +114,7 @@ func secretFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "password-file", Usage: "take the password from the first line of `FILE` (- is standard input)"},
 		&cli.BoolFlag{Name: "force", Usage: "allow a password that is easy to guess"},
-		&cli.BoolFlag{Name: "invite", Usage: "print a code that lets the person in once, to choose the password"},
+		&cli.BoolFlag{Name: "invite", Usage: "print a code with which the person logs in and chooses the password"},
 		&cli.DurationFlag{Name: "valid", Value: defaultValid, Usage: "how `LONG` the code of --invite is good, like 90m or 48h"},
 	}
 }

@@ -15,8 +15,8 @@ const adduserHelp = `Registers a person under NAME: 1 to 32 letters a-z, digits,
 The password is asked for twice on the terminal, and is nowhere an argument. A script gives --password-file FILE, or - for a line of
 standard input. It never leaves this command: what the server and its file get can be checked against a password and is none.
 
-With --invite nothing is asked: the command prints a code, and the person logs in with it once and chooses the password, which the admin
-then never knows. Tell the code to nobody else. Only its first use before the time of --valid counts.
+With --invite nothing is asked: the command prints a code, and the person logs in with it and chooses the password, which the admin then
+never knows. Tell the code to nobody else: it is good until a password is chosen, or the time of --valid is over.
 
 With --batch FILE it registers everybody in a file (- is standard input): a line each, NAME, a tab and the password, or with --invite a
 NAME alone. A line that fails is told with its number, and the others are gone on with. What is printed is on the disk, whatever happens

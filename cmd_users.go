@@ -23,6 +23,7 @@ func usersCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "users",
 		Usage:       "show and change who is registered",
+		UsageText:   "sim users COMMAND [flags]     sim users COMMAND --help tells more",
 		Description: usersHelp,
 		Subcommands: []*cli.Command{
 			{
@@ -62,8 +63,8 @@ func usersCommand() *cli.Command {
 	}
 }
 
-const usersPasswdHelp = `The password is asked for twice, or taken from --password-file. With --invite nothing is asked: a code is printed, which lets the person
-in once, to choose a password that the admin does not know. Whatever the person had before, password or code, is void.`
+const usersPasswdHelp = `The password is asked for twice, or taken from --password-file. With --invite nothing is asked: a code is printed, with which the
+person logs in and chooses a password that the admin does not know. Whatever the person had before, password or code, is void.`
 
 const usersRemoveHelp = `Asks first; in a script give --yes. The name can be registered again, by anybody: "sim users disable" keeps it.
 What is left of the person is what the log says.`
