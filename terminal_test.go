@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -169,6 +170,7 @@ func (p *person) leaves(code int) {
 	case <-time.After(scriptWait):
 		p.t.Fatalf("it does not end; the screen:\n%s", strings.Join(p.screen.Text(), "\n"))
 	}
+	p.until("the start of a row, for the shell's prompt", func(s *vt.Screen) bool { _, column := s.Cursor(); return column == 0 })
 	p.mu.Lock()
 	text := strings.Join(p.screen.Text(), "\n")
 	p.mu.Unlock()
@@ -187,6 +189,24 @@ func (p *person) leaves(code int) {
 	}
 }
 
+// resizes makes the terminal another width, and waits until the line stands there anew.
+func (p *person) resizes(columns int) {
+	p.t.Helper()
+	p.mu.Lock()
+	p.screen.Resize(columns, 24)
+	before := p.raw.Len()
+	p.mu.Unlock()
+	if err := pty.Setsize(p.keyboard, &pty.Winsize{Rows: 24, Cols: uint16(columns)}); err != nil {
+		p.t.Fatal(err)
+	}
+	p.until("the redrawn line", func(*vt.Screen) bool { return p.raw.Len() > before })
+}
+
+// setsEnv starts a program with more variables.
+func setsEnv(variables ...string) func(*exec.Cmd) {
+	return func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, variables...) }
+}
+
 // neverShowed fails if one of the texts was ever written to the terminal.
 func (p *person) neverShowed(texts ...string) {
 	p.t.Helper()
@@ -196,6 +216,14 @@ func (p *person) neverShowed(texts ...string) {
 		if bytes.Contains(p.raw.Bytes(), []byte(text)) {
 			p.t.Errorf("%q was on the terminal", text)
 		}
+	}
+}
+
+// alicesFile puts alice's password into alice.pw.
+func alicesFile(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "alice.pw"), []byte(people["alice"]+"\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -261,15 +289,7 @@ func TestTerminalResize(t *testing.T) {
 	dir, address, _ := room(t)
 	bob := bobIn(t, dir, address)
 	alice := aliceIn(t, dir, address)
-	alice.mu.Lock()
-	alice.screen = vt.New(30, 24)
-	alice.screen.Write([]byte("alice> "))
-	before := alice.raw.Len()
-	alice.mu.Unlock()
-	if err := pty.Setsize(alice.keyboard, &pty.Winsize{Rows: 24, Cols: 30}); err != nil {
-		t.Fatal(err)
-	}
-	alice.until("the redrawn prompt", func(s *vt.Screen) bool { return alice.raw.Len() > before && s.Prompt() == "alice> " })
+	alice.resizes(30)
 	typed := "send bob " + strings.Repeat("long words ", 5)
 	alice.types(typed)
 	whole := func(s *vt.Screen) bool {
@@ -283,6 +303,140 @@ func TestTerminalResize(t *testing.T) {
 	})
 	alice.types("\r")
 	sees(t, bob, "< alice: (long words ){5}")
+	alice.types("quit\r")
+	alice.leaves(0)
+}
+
+// Wide characters, emoji of several and combining marks are measured as a terminal shows them, in a narrow one, and while it is resized.
+func TestTerminalCharacters(t *testing.T) {
+	t.Parallel()
+	dir, address, _ := room(t)
+	bob := bobIn(t, dir, address)
+	alice := aliceIn(t, dir, address)
+	alice.resizes(20)
+	shows := func(rows ...string) {
+		t.Helper()
+		alice.until(fmt.Sprintf("%q", rows), func(s *vt.Screen) bool {
+			text := s.Text()
+			return len(text) >= len(rows) && slices.Equal(text[len(text)-len(rows):], rows)
+		})
+	}
+	alice.types("send bob 世界世界世界世 e\u0301👍🏽🇩🇪x")
+	shows("alice> send bob 世界", "世界世界世 e\u0301👍🏽🇩🇪x") // the margin cuts no character
+	alice.types("\x1b[D\x1b[D\x1b[D\x7f\x1b[FZ")
+	shows("alice> send bob 世界", "世界世界世 👍🏽🇩🇪xZ")
+	alice.resizes(40)
+	shows("alice> send bob 世界世界世界世 👍🏽🇩🇪xZ")
+	alice.resizes(13)
+	shows("alice> send b", "ob 世界世界世", "界世 👍🏽🇩🇪xZ")
+	bob.say("send alice above")
+	alice.until("the message, and the line once", func(s *vt.Screen) bool {
+		text := strings.Join(s.Text(), "")
+		return strings.Contains(text, "< bob:above") && strings.HasSuffix(text, "alice> send bob 世界世界世界世 👍🏽🇩🇪xZ") && strings.Count(text, "send b") == 1
+	})
+	alice.types("\r")
+	sees(t, bob, "< alice: 世界世界世界世 👍🏽🇩🇪xZ")
+	alice.types("quit\r")
+	alice.leaves(0)
+}
+
+// Several pasted lines are one message, if the user says so, and never commands.
+func TestTerminalPaste(t *testing.T) {
+	t.Parallel()
+	dir, address, _ := room(t)
+	bob := bobIn(t, dir, address)
+	alice := aliceIn(t, dir, address)
+	const pasted = "\x1b[200~quit\rquit\r\x1b[201~"
+	alice.types(pasted)
+	alice.seesRow(`\* several lines were pasted, and are no commands.*`)
+	alice.seesPrompt("alice> ")
+	alice.types("send bob " + pasted)
+	alice.seesPrompt("paste of 2 lines, 9 characters, as one message to bob? [y/N] ")
+	alice.types("n")
+	alice.seesPrompt("alice> send bob ")
+	alice.types(pasted + "y")
+	sees(t, bob, "< alice: quit↵quit")
+	alice.seesPrompt("alice> ")
+	alice.types("/bob\r" + pasted)
+	alice.seesPrompt("paste of 2 lines, 9 characters, as one message to bob? [y/N] ")
+	alice.types("y")
+	sees(t, bob, "< alice: quit↵quit")
+	alice.seesPrompt("alice → bob> ")
+	alice.types("\x04")
+	alice.leaves(0)
+}
+
+// Colours are for terminals that have them, and people who want them.
+func TestTerminalColors(t *testing.T) {
+	t.Parallel()
+	dir, address, _ := room(t)
+	alicesFile(t, dir)
+	for _, tt := range []struct {
+		env, flag string
+		colors    bool
+	}{{"TERM=xterm", "--user=alice", true}, {"NO_COLOR=1", "--user=alice", false}, {"TERM=xterm", "--no-color", false}} {
+		alice := sitDownWith(t, dir, setsEnv(tt.env), "client", "--server", address, "--user", "alice", "--password-file", "alice.pw", tt.flag)
+		alice.seesPrompt("alice> ")
+		alice.types("quit\r")
+		alice.leaves(0)
+		if got := bytes.Contains(alice.raw.Bytes(), []byte("\x1b[38;5;")); got != tt.colors {
+			t.Errorf("%s %s: colours are %v", tt.env, tt.flag, got)
+		}
+	}
+}
+
+// A terminal that understands no escape sequences gets none, and what is typed there is edited by the system.
+func TestTerminalDumb(t *testing.T) {
+	t.Parallel()
+	dir, address, _ := room(t)
+	bob := bobIn(t, dir, address)
+	alice := sitDownWith(t, dir, setsEnv("TERM=dumb"), "client", "--server", address)
+	alice.seesPrompt("user name: ")
+	alice.types("alice\r")
+	alice.seesPrompt("password for alice: ")
+	alice.types(people["alice"] + "\r")
+	alice.seesRow("= logged in as alice")
+	alice.seesPrompt("alice> ")
+	alice.types("send bob hellp\x7fo\r")
+	alice.seesRow("= bob: delivered")
+	sees(t, bob, "< alice: hello")
+	bob.say("send alice hello \x1b[2J alice")
+	alice.seesRow(`\d\d:\d\d < bob: hello \\u{1b}\[2J alice`)
+	alice.seesPrompt("alice> ")
+	alice.types("logout\r")
+	alice.seesRow("\\* this terminal can't be cleared.*")
+	alice.seesPrompt("sim> ")
+	alice.types("\x04")
+	alice.leaves(0)
+	alice.neverShowed(people["alice"], "\x1b")
+}
+
+// Ctrl-Z gives the shell a terminal as it was; fg brings back the line that was being typed.
+func TestTerminalSuspend(t *testing.T) {
+	t.Parallel()
+	dir, address, _ := room(t)
+	alicesFile(t, dir)
+	const session = `set -m
+sim client --server "$0" --user alice --password-file alice.pw
+if stty -a | grep -q -- -icanon; then echo raw; else echo cooked; fi
+read enter
+fg`
+	alice := sitDownWith(t, dir, func(cmd *exec.Cmd) {
+		sh, err := exec.LookPath("sh")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Path, cmd.Args = sh, []string{"sh", "-c", session, address}
+	})
+	alice.seesPrompt("alice> ")
+	alice.types("li")
+	alice.seesPrompt("alice> li")
+	alice.types("\x1a")
+	alice.seesRow("cooked")
+	alice.types("\r")
+	alice.seesPrompt("alice> li")
+	alice.types("st\r")
+	alice.seesRow(`= online \(1\): alice`)
 	alice.types("quit\r")
 	alice.leaves(0)
 }
