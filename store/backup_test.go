@@ -315,16 +315,28 @@ func TestRestoreOfADamagedBackup(t *testing.T) {
 			}
 		})
 	}
-	future := filepath.Join(t.TempDir(), "sim.db")
-	os.WriteFile(future, content, 0o600)
-	edit(t, future, meta(schemaKey, encodeSchema(3)))
-	b, _ := os.ReadFile(future)
-	path := filepath.Join(t.TempDir(), "sim.db")
-	if _, err := Restore(path, bytes.NewReader(b), false, tuesday, testActor); !errors.Is(err, ErrNewer) {
-		t.Error(err)
-	}
-	if got := files(t, path); len(got) != 0 {
-		t.Errorf("left: %q", got)
+	for name, c := range map[string]struct {
+		change func(*bolt.Tx) error
+		kind   error
+	}{
+		"of a later version": {meta(schemaKey, encodeSchema(3)), ErrNewer},
+		"a lost account": {func(tx *bolt.Tx) error {
+			return tx.Bucket(accountsBucket).Put([]byte("alice"), make([]byte, accountSize))
+		}, ErrDamaged},
+	} {
+		t.Run(name, func(t *testing.T) {
+			changed := filepath.Join(t.TempDir(), "changed.db")
+			os.WriteFile(changed, content, 0o600)
+			edit(t, changed, c.change)
+			b, _ := os.ReadFile(changed)
+			path := filepath.Join(t.TempDir(), "sim.db")
+			if _, err := Restore(path, bytes.NewReader(b), false, tuesday, testActor); !errors.Is(err, c.kind) || !strings.Contains(err.Error(), "nothing was changed") {
+				t.Error(err)
+			}
+			if got := files(t, path); len(got) != 0 {
+				t.Errorf("left: %q", got)
+			}
+		})
 	}
 }
 
@@ -352,14 +364,18 @@ func TestCheck(t *testing.T) {
 		}
 	}
 	for name, damage := range map[string]func(*bolt.Tx) error{
-		"a short account":          account(func(v []byte) []byte { return v[1:] }),
-		"an account of schema 1":   account(func(v []byte) []byte { return v[:accountSize1] }),
-		"no verifier":              account(func(v []byte) []byte { clear(v[:256]); return v }),
-		"an unknown state":         account(func(v []byte) []byte { v[272] = 4; return v }),
-		"no generation":            account(func(v []byte) []byte { clear(v[281:]); return v }),
-		"a generation to come":     account(func(v []byte) []byte { v[288] = 9; return v }),
-		"the first is missing":     func(tx *bolt.Tx) error { return tx.Bucket(auditBucket).Delete(encodeSeq(1)) },
-		"the last is missing":      func(tx *bolt.Tx) error { return tx.Bucket(auditBucket).Delete(encodeSeq(2)) },
+		"a short account":        account(func(v []byte) []byte { return v[1:] }),
+		"an account of schema 1": account(func(v []byte) []byte { return v[:accountSize1] }),
+		"no verifier":            account(func(v []byte) []byte { clear(v[:256]); return v }),
+		"an unknown state":       account(func(v []byte) []byte { v[272] = 4; return v }),
+		"no generation":          account(func(v []byte) []byte { clear(v[281:]); return v }),
+		"a generation to come":   account(func(v []byte) []byte { v[288] = 9; return v }),
+		"the first is missing":   func(tx *bolt.Tx) error { return tx.Bucket(auditBucket).Delete(encodeSeq(1)) },
+		"the last is missing":    func(tx *bolt.Tx) error { return tx.Bucket(auditBucket).Delete(encodeSeq(2)) },
+		"an entry under another number": func(tx *bolt.Tx) error {
+			b := tx.Bucket(auditBucket)
+			return errors.Join(b.Put(encodeSeq(3), b.Get(encodeSeq(2))), b.Delete(encodeSeq(2)))
+		},
 		"an entry to come":         func(tx *bolt.Tx) error { return tx.Bucket(auditBucket).SetSequence(1) },
 		"an entry that is not one": func(tx *bolt.Tx) error { return tx.Bucket(auditBucket).Put(encodeSeq(1), make([]byte, 9)) },
 		"an actor that is too long": func(tx *bolt.Tx) error {
