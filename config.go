@@ -29,7 +29,7 @@ const (
 )
 
 // typedOnly are the flags that are about one occasion: nobody should overwrite a file because of a variable that was set last week.
-var typedOnly = []string{"batch", "config", "force", "from", "help", "invite", "output", "yes"}
+var typedOnly = []string{"batch", "config", "force", "from", "help", "invite", "output", "plain", "yes"}
 
 // A setting is the value of a flag that was not typed, and where it is from: a variable, or file:line.
 type setting struct{ value, source string }

@@ -16,6 +16,8 @@
 //	relay.go      what passes between two sessions
 //	passwd.go     the change of a password
 //	accounts.go   accounts, through a running server or on the database itself
+//	upkeep.go     the care of the database as a whole, by either way
+//	backup.go     a backup's way through the admin socket
 //	admin.go      both ends of the admin socket
 //	limits.go     every limit
 //
