@@ -13,6 +13,8 @@ import (
 type Screen struct {
 	width, height int
 	rows          [][]string // a character in each column; behind a wide one stands ""
+	styles        [][]string // how each of them was drawn: the parameters of SGR
+	style         string     // how the next ones are
 	top           int        // the first row that is on the screen
 	row, col      int        // col is width behind the last column
 	rest          []byte     // the beginning of something that is not whole yet
@@ -46,6 +48,14 @@ func (s *Screen) Above() string {
 		return ""
 	}
 	return strings.TrimRight(strings.Join(s.rows[s.row-1], ""), " ")
+}
+
+// Style returns how a character is drawn: the parameters of SGR, "" for none. Resize doesn't keep it.
+func (s *Screen) Style(row, column int) string {
+	if row >= len(s.styles) || column >= len(s.styles[row]) {
+		return ""
+	}
+	return s.styles[row][column]
 }
 
 // Cursor returns where it is, counted from the first row that there ever was.
@@ -153,9 +163,21 @@ func (s *Screen) put(char string, width int) {
 	}
 	if width > 0 {
 		row[s.col] = char
+		s.draw()
 	}
 	s.rows[s.row] = row
 	s.col += width
+}
+
+// draw keeps the style of the character at the cursor.
+func (s *Screen) draw() {
+	for len(s.styles) <= s.row {
+		s.styles = append(s.styles, nil)
+	}
+	for len(s.styles[s.row]) <= s.col {
+		s.styles[s.row] = append(s.styles[s.row], "")
+	}
+	s.styles[s.row][s.col] = s.style
 }
 
 func (s *Screen) down(n int) {
@@ -206,6 +228,7 @@ func (s *Screen) escape(b []byte) int {
 		case "2":
 			s.rows = s.rows[:s.top]
 		case "3":
+			s.styles = s.styles[min(s.top, len(s.styles)):]
 			s.rows, s.row, s.top = s.rows[s.top:], s.row-s.top, 0
 		default:
 			s.rows[s.row] = row[:min(s.col, len(row))]
@@ -214,7 +237,9 @@ func (s *Screen) escape(b []byte) int {
 		for s.row >= len(s.rows) {
 			s.rows = append(s.rows, nil)
 		}
-	case 'm', 'h', 'l': // colours; modes
+	case 'm':
+		s.style = strings.TrimPrefix(parameter, "0")
+	case 'h', 'l': // modes
 	default:
 		s.Unknown = append(s.Unknown, string(b[:end+1]))
 	}
