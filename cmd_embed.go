@@ -89,7 +89,9 @@ func runEmbed(c *cli.Context) error {
 	if err := writeBinary(out, c.Bool("force"), program); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.Writer, "= embedded %s in %s\n", address, out)
+	if _, err := fmt.Fprintf(c.App.Writer, "= embedded %s in %s\n", address, out); err != nil {
+		return fmt.Errorf("the copy was made, but that could not be written to standard output: %w", err)
+	}
 	return nil
 }
 

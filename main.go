@@ -92,7 +92,9 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			if !c.Bool("version") {
 				return nil
 			}
-			printVersion(stdout)
+			if err := printVersion(stdout); err != nil {
+				return err
+			}
 			return codeError(0)
 		},
 		Action: func(c *cli.Context) error {

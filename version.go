@@ -8,12 +8,13 @@ import (
 )
 
 // printVersion says what was built, and what it carries.
-func printVersion(w io.Writer) {
+func printVersion(w io.Writer) error {
 	version, commit := "unknown", "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		version, commit = describe(info)
 	}
-	fmt.Fprintf(w, "sim version %s\ncommit %s\n%s %s/%s\nserver %s\n", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH, ownAddressText())
+	_, err := fmt.Fprintf(w, "sim version %s\ncommit %s\n%s %s/%s\nserver %s\n", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH, ownAddressText())
+	return err
 }
 
 // describe returns the module's version, which is the tag of the commit or made of it, and the commit.
