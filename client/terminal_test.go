@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sim/client/editor"
 	"sim/proto"
 )
 
@@ -532,5 +533,42 @@ func TestKnownNamesAreBounded(t *testing.T) {
 	s.know(names(maxKnown + 500))
 	if len(s.names) != maxKnown {
 		t.Errorf("%d names", len(s.names))
+	}
+}
+
+// What is typed ahead is bounded, and not lost: the terminal is not read while there is too much of it.
+func TestTypedAheadIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKeys()
+		k.add([]editor.Key{{Code: editor.Paste, Paste: make([]byte, 16*maxAhead)}, {Code: editor.Char, Rune: 'x'}}, nil)
+		added := false
+		go func() {
+			k.add([]editor.Key{{Code: editor.Enter}}, nil)
+			added = true
+		}()
+		synctest.Wait()
+		if added {
+			t.Error("no bound")
+		}
+		for _, want := range []editor.Code{editor.Paste, editor.Char, editor.Enter} {
+			if key, _, err := k.take(); key.Code != want || err != nil {
+				t.Errorf("%v, %v; want %v", key.Code, err, want)
+			}
+		}
+		k.add(nil, io.EOF)
+		if _, _, err := k.take(); err != io.EOF {
+			t.Error(err)
+		}
+	})
+}
+
+// What nobody took is cleared at the end: it may be a password.
+func TestTypedAheadIsForgotten(t *testing.T) {
+	k, paste := newKeys(), []byte("secret")
+	k.add([]editor.Key{{Code: editor.Paste, Paste: paste}, {Code: editor.Char, Rune: 's'}}, nil)
+	waiting := k.waiting
+	k.forget()
+	if string(paste) == "secret" || waiting[1].Rune != 0 || len(k.waiting) != 0 {
+		t.Errorf("%q, %v", paste, waiting)
 	}
 }

@@ -250,10 +250,8 @@ func (e *Editor) tooLong() Event {
 }
 
 func (e *Editor) remove(from, to int) {
-	old := e.line
 	e.line = slices.Delete(e.line, from, to) // it clears what is left over
 	e.cursor = from
-	clear(old[len(e.line):])
 }
 
 // kill removes what Yank brings back. Of a secret nothing is kept.

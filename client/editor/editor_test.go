@@ -206,6 +206,7 @@ func TestKeys(t *testing.T) {
 		{"Alt-P by mistake", "a\x1bPlost\x7fb", "b|"},
 		{"invalid UTF-8", "a\xff\xc3b\xe4\xb8\xf0\x9f\x98\x80", "ab😀|"},
 		{"control characters", "a\x00\x07\x1d\u0085\u009bb", "ab|"},
+		{"a wide one where a narrow one filled the row", "abcXYZ" + left + left + left + "世", "abc世|XYZ"},
 		{"a paste", opens + "two\twords" + closes, "two\twords|"},
 		{"a paste with its line break", opens + "one\r\n" + closes, "one|"},
 		{"a paste in the middle", "ad" + left + opens + "bc" + closes, "abc|d"},
@@ -214,7 +215,7 @@ func TestKeys(t *testing.T) {
 		{"Ctrl-C", "abc\x03d", "d|"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			for _, width := range []int{80, 20, 9, 5, 2} {
+			for _, width := range []int{80, 20, 11, 9, 5, 2} {
 				whole := sitAt(t, width, 200)
 				whole.types(tt.typed)
 				whole.has(tt.want)
@@ -226,6 +227,42 @@ func TestKeys(t *testing.T) {
 				single.has(tt.want)
 			}
 		})
+	}
+}
+
+// Of what a terminal shows as several characters the cursor stands behind the whole, where the editor has it.
+func TestNaiveTerminal(t *testing.T) {
+	d := sitAt(t, 80, 24)
+	d.screen.Naive = true
+	for _, part := range []string{"e\u0301", "👨‍👩‍👧", "🇩🇪", "👍🏽", "\u1112\u1161\u11ab"} {
+		d.types(part)
+		_, row, col := reference(d.editor)
+		if gotRow, gotCol := d.screen.Cursor(); gotRow != row || gotCol != col {
+			t.Errorf("%q: the cursor is at %d, %d, want %d, %d", part, gotRow, gotCol, row, col)
+		}
+	}
+}
+
+// A paste is cleared when it was used, with what was cut out of it.
+func TestPasteIsCleared(t *testing.T) {
+	d := sitAt(t, 80, 24)
+	d.begins("password: ", Secret)
+	var pastes [][]byte
+	d.decoder.Decode([]byte(opens+"hun\x03\x03ter2\r"+closes+opens+strings.Repeat("long", maxPaste)+closes), func(k Key) {
+		whole := k.Paste[:cap(k.Paste)]
+		if rest := whole[len(k.Paste):]; len(bytes.Trim(rest, "\x00")) > 0 {
+			t.Errorf("behind the paste is %q", rest[:10])
+		}
+		pastes = append(pastes, whole)
+		d.editor.Key(k)
+	})
+	for _, p := range pastes {
+		if len(bytes.Trim(p, "\x00")) > 0 {
+			t.Error("a paste is still there")
+		}
+	}
+	if len(pastes) != 2 || len(pastes[0]) != maxPaste {
+		t.Errorf("the test looks at %d pastes", len(pastes))
 	}
 }
 

@@ -19,6 +19,7 @@ type Screen struct {
 	row, col      int        // col is width behind the last column
 	rest          []byte     // the beginning of something that is not whole yet
 	Bells         int
+	Naive         bool     // it knows no characters of several, but for marks without a width
 	Unknown       []string // sequences that it does not know
 }
 
@@ -141,6 +142,9 @@ func (s *Screen) joins(r string) bool {
 		at--
 	}
 	both := row[at] + r
+	if s.Naive && uniseg.StringWidth(r) > 0 {
+		return false
+	}
 	if row[at] == "" || uniseg.GraphemeClusterCount(both) != 1 {
 		return false
 	}
