@@ -42,6 +42,7 @@ var rooms = map[string][]string{
 
 	"internal/forget":    {},
 	"internal/payload":   {},
+	"packaging/bom":      {}, // of a release
 	"internal/wholefile": {},
 	"internal/memwalk":   {"sim/internal/forget"},    // of tests: nothing else imports it
 	"internal/vt":        {"github.com/rivo/uniseg"}, // of tests as well
