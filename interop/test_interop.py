@@ -20,6 +20,7 @@ import mlkem
 import passwd
 import peer
 import records
+import resume
 from simproto import (
     BOX,
     hmac_sha256,
@@ -141,8 +142,8 @@ class Bender:
 class Talker:
     """A session and its conversations without a command line, to do what a good client doesn't."""
 
-    def __init__(self, address, name, versions=peer.VERSIONS, **options):
-        self.session = records.log_in(address, name, prepare_password(password_of(name)), **options)
+    def __init__(self, address, name, versions=peer.VERSIONS, log_in=records.log_in, **options):
+        self.session = log_in(address, name, prepare_password(password_of(name)), **options)
         self.peers = peer.Peers(name, self.session.keys, versions)
         self.got = []  # frames, and events of conversations
 
@@ -435,6 +436,60 @@ class Sessions(Interop):
                 with self.assertRaises(records.CutOff):
                     alice.quiet(10)
                 self.assertEqual(alice.got, [frames.Close(frames.CLOSE_PROTOCOL_ERROR)])
+
+
+class Resumption(Interop):
+    """§4.6 with the real server."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        probe = Talker(cls.address, "dave", log_in=resume.log_in)
+        cls.addClassCleanup(probe.session.close)
+        patch = unittest.mock.patch.object
+        with patch(resume, "GIVE_UP_AFTER", 0), patch(login, "SALT_WAIT", 5):
+            try:
+                cls.cut(probe).quiet(0.2)
+            except records.CutOff as error:
+                raise unittest.SkipTest("this server does not resume sessions: %s" % error) from None
+
+    @staticmethod
+    def cut(talker):
+        talker.session.sock.shutdown(socket.SHUT_RDWR)
+        return talker
+
+    def test_texts_over_cuts(self):
+        """Each arrives once and in its order, both ways, and nobody sees that there was a cut."""
+        bob = self.real("bob")
+        alice = self.talker("alice", log_in=resume.log_in)
+        texts = []
+        for i in range(20):
+            texts.append(alice.peers.send_text("bob", "to bob %d" % i))
+            if i % 3 == 0:
+                self.cut(alice)
+            alice.work(0)
+            bob.say("send alice to alice %d" % i)
+            if i % 4 == 0:
+                self.cut(alice)
+            alice.work(0.05)
+        alice.until(lambda: all(text.outcome for text in texts))
+        self.assertEqual({text.outcome for text in texts}, {"delivered"})
+        for i in range(20):
+            bob.expect("< alice: to bob %d" % i)
+        alice.until(lambda: len(self.texts(alice)) == 20)
+        self.assertEqual(self.texts(alice), ["to alice %d" % i for i in range(20)])
+        self.assertEqual([line for line in bob.seen if line.startswith("*")], [])
+        self.assertGreater(alice.session.resumptions, 5)
+
+    def texts(self, talker):
+        return [one.text for one in talker.got if isinstance(one, peer.Message)]
+
+    def test_a_session_that_is_over(self):
+        """A newer login takes the place of a session without a connection."""
+        alice = self.cut(self.talker("alice", log_in=resume.log_in))
+        self.real("alice")
+        with self.assertRaises(records.CutOff):
+            alice.quiet(10)
 
 
 class Conversations(Interop):
