@@ -31,6 +31,7 @@ type conn struct {
 	rank  uint8     // bits of its puzzle that count in the budget's order
 	named bool      // a handshake runs for a name,
 	cell  cellIndex // whose cell is this
+	name  proto.Name
 }
 
 // errGone is returned when a connection ended or was evicted in the middle of its login.
@@ -42,7 +43,7 @@ func (c *conn) serve() {
 	defer c.net.Close()
 	keys, welcome, err := c.login()
 	if err != nil {
-		c.server.log.Debug("login ended", "reason", loginReason(err))
+		c.logLogin(err)
 		return
 	}
 	s, first, err := c.welcome(keys, welcome)
@@ -50,9 +51,10 @@ func (c *conn) serve() {
 		keys.Send.Clear()
 		keys.Receive.Clear()
 		keys.Clear()
-		c.server.log.Debug("login ended", "reason", loginReason(err))
+		c.logLogin(err)
 		return
 	}
+	c.server.log.Info("session began", c.who(s.name))
 	s.serve(first)
 }
 

@@ -1,6 +1,10 @@
 package server
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"sim/proto"
+)
 
 // Counters tell what became of connections and log-ins since the start. Nothing in them is about one name or address.
 type Counters struct {
@@ -20,6 +24,10 @@ type Counters struct {
 	BusyProofs     atomic.Uint64 // sent away from the line at a name
 	Refused        atomic.Uint64 // wrong password or unknown name
 	Succeeded      atomic.Uint64 // right password
+
+	Relays         atomic.Uint64                     // peer messages that a receiver's queue took
+	RelayedBytes   atomic.Uint64                     // of them, as their senders sealed them
+	Undeliverables [proto.GoneAway + 1]atomic.Uint64 // those that went back, by reason: offline, full, gone
 
 	DelayedProofs atomic.Uint64 // that had to wait for their turn at a name
 	PuzzleBits    atomic.Int64  // how hard the puzzle is now, without what failures add

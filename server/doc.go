@@ -8,6 +8,7 @@
 //	guessing.go   what is known of guesses: at a name, from a network, in all
 //	line.go       who waits to have a password tested at a name
 //	counters.go   what became of connections and log-ins
+//	health.go     how the server is, in numbers
 //	conn.go       one connection: the login, then the records of a session
 //	login.go      the login, with the two queues that it passes
 //	session.go    what a session does with each frame
@@ -26,5 +27,5 @@
 // by the registry's mutex, and the queue between them by its own. The order of locks is registry, outbox, pool; those of admission, budget and
 // guessing are held alone; no lock is held during I/O.
 //
-// The log gets codes and reasons: no names, no addresses, no secrets, no bytes of messages.
+// The log gets codes and reasons: no secrets, no bytes of messages, and no names and addresses unless the operator wants them (Config.Identities).
 package server

@@ -26,7 +26,8 @@ import (
 	"sim/store"
 )
 
-// TestMain fails when a goroutine of ours outlives the tests: each server has ended by then.
+// TestMain fails when a goroutine of ours outlives the tests: each server has ended by then. And it fails when any of them has logged
+// somebody's name, an address, a password or a text.
 func TestMain(m *testing.M) {
 	code := m.Run()
 	for deadline := time.Now().Add(5 * time.Second); code == 0; time.Sleep(time.Millisecond) {
@@ -38,6 +39,10 @@ func TestMain(m *testing.M) {
 			fmt.Printf("FAIL: %d goroutines are left\n%s\n", len(left), strings.Join(left, "\n\n"))
 			code = 1
 		}
+	}
+	if found := identities.FindString(ordinary.String()); found != "" && code == 0 {
+		fmt.Printf("FAIL: the log has %q\n", found)
+		code = 1
 	}
 	os.Exit(code)
 }
@@ -108,7 +113,7 @@ type world struct {
 
 // testConfig is a config of easy puzzles.
 func testConfig(st *store.Store) Config {
-	return Config{Store: st, Listen: "127.0.0.1:0", PuzzleBits: 8}
+	return Config{Store: st, Listen: "127.0.0.1:0", PuzzleBits: 8, Log: ordinary.logger()}
 }
 
 // newWorld serves on TCP. The settings change the server before it serves.

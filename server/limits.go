@@ -19,6 +19,8 @@ const (
 
 	acceptBackoffMin = 5 * time.Millisecond // after an accept that failed: no file descriptor, mostly
 	acceptBackoffMax = time.Second
+
+	healthEvery = 10 * time.Minute // a line in the log
 )
 
 // The budget for the public-key work of log-ins, and the puzzle that follows it.

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"time"
@@ -131,7 +133,7 @@ func (c *conn) puzzleBits() uint8 {
 
 // accountBits counts the handshake in, and is how hard its account puzzle is.
 func (c *conn) accountBits(name proto.Name) (bits uint8) {
-	c.named = true
+	c.named, c.name = true, name
 	c.cell, bits = c.server.guessing.start(name)
 	return bits
 }
@@ -176,6 +178,15 @@ func (c *conn) count(turn proto.Turn, err error) {
 	default:
 		n.Unfinished.Add(1)
 	}
+}
+
+// logLogin tells why a login came to nothing. To an operator who wants identities in the log a refusal is news: somebody may guess.
+func (c *conn) logLogin(err error) {
+	level := slog.LevelDebug
+	if c.server.identities && errors.Is(err, proto.ErrRefused) {
+		level = slog.LevelInfo
+	}
+	c.server.log.Log(context.Background(), level, "login ended", "reason", loginReason(err), c.who(c.name))
 }
 
 // loginReason is an error of the login for the log.

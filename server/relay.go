@@ -14,9 +14,14 @@ func (s *session) relay(body []byte) *ending {
 	if !ok {
 		return violation("a malformed Relay")
 	}
+	counters := s.conn.server.Counters()
 	if reason := s.conn.server.registry.relay(s, r); reason != 0 {
+		counters.Undeliverables[reason].Add(1)
 		s.out.answer(proto.AppendUndeliverable(make([]byte, 0, proto.UndeliverableFrame), r.Ref, reason))
+		return nil
 	}
+	counters.Relays.Add(1)
+	counters.RelayedBytes.Add(uint64(len(r.Message)))
 	return nil
 }
 

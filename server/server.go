@@ -30,19 +30,21 @@ type Config struct {
 	MaxConns   int          // connections in all; 0 for the default
 	PuzzleBits uint8        // of the login's puzzle; 0 for the default
 	Log        *slog.Logger // nil for none
+	Identities bool         // the log tells names and addresses
 }
 
 // A Server is the relay: New listens, Serve serves.
 type Server struct {
 	// immutable
-	log      *slog.Logger
-	store    *store.Store
-	listener net.Listener
-	admin    *admin // nil for none
-	public   string
-	key      [proto.PublicKeySize]byte
-	login    *proto.LoginConfig
-	pool     *pool
+	log        *slog.Logger
+	identities bool // may be in the log
+	store      *store.Store
+	listener   net.Listener
+	admin      *admin // nil for none
+	public     string
+	key        [proto.PublicKeySize]byte
+	login      *proto.LoginConfig
+	pool       *pool
 
 	epoch     atomic.Pointer[proto.Epoch]
 	counters  Counters
@@ -93,12 +95,13 @@ func newServer(cfg Config, listener net.Listener) (*Server, error) {
 		return nil, fmt.Errorf("read the server's key: %w", err)
 	}
 	s := &Server{
-		log:      cfg.Log,
-		store:    cfg.Store,
-		listener: listener,
-		public:   cfg.Public,
-		key:      [proto.PublicKeySize]byte(key.PublicKey().Bytes()),
-		pool:     &pool{size: poolSize, reserve: poolReserve},
+		log:        cfg.Log,
+		identities: cfg.Identities,
+		store:      cfg.Store,
+		listener:   listener,
+		public:     cfg.Public,
+		key:        [proto.PublicKeySize]byte(key.PublicKey().Bytes()),
+		pool:       &pool{size: poolSize, reserve: poolReserve},
 	}
 	s.login = &proto.LoginConfig{Key: key, Directory: NewDirectory(cfg.Store), PuzzleBits: cfg.PuzzleBits, Epoch: s.epoch.Load}
 	s.admission.init(&s.counters, s.placesFor(cfg.MaxConns, descriptorLimit()))
@@ -192,14 +195,18 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
-// keep makes a new epoch every EpochLength; the handshakes that began in the old one are all that holds it then.
+// keep makes a new epoch every EpochLength; the handshakes that began in the old one are all that holds it then. And it says how the server is.
 func (s *Server) keep(ctx context.Context) {
 	ticker := time.NewTicker(proto.EpochLength)
 	defer ticker.Stop()
+	health := time.NewTicker(healthEvery)
+	defer health.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-health.C:
+			s.LogHealth()
 		case now := <-ticker.C:
 			if err := s.newEpoch(); err != nil {
 				s.log.Error("no new epoch", "error", err)
@@ -249,7 +256,7 @@ func (s *Server) take(c net.Conn) {
 	ok, victim := s.admission.admit(taken)
 	s.closeEvicted(victim)
 	if !ok {
-		s.log.Debug("connection ended", "reason", "too many")
+		s.log.Debug("connection ended", "reason", "too many", taken.who(proto.Name{}))
 		c.Close()
 		return
 	}
@@ -259,7 +266,7 @@ func (s *Server) take(c net.Conn) {
 // closeEvicted closes the connection that had to go for another, if there is one.
 func (s *Server) closeEvicted(victim *conn) {
 	if victim != nil {
-		s.log.Debug("connection ended", "reason", "evicted")
+		s.log.Debug("connection ended", "reason", "evicted", victim.who(proto.Name{}))
 		victim.net.Close()
 	}
 }
