@@ -20,10 +20,12 @@ import (
 // rooms is the import map: which of our packages, and whose others, a folder may import. What is not in it is not allowed.
 // The relay can't read messages, since no way leads from server to proto/e2e.
 var rooms = map[string][]string{
-	".": {"sim/server", "sim/client", "sim/store", "sim/password", "sim/proto", "sim/proto/srp", "sim/internal/payload", "sim/internal/wholefile",
-		"filippo.io/age", "github.com/urfave/cli/v2", "golang.org/x/term", "golang.org/x/sys/unix"},
+	".": {"sim/server", "sim/metrics", "sim/client", "sim/store", "sim/password", "sim/proto", "sim/proto/srp", "sim/internal/payload", "sim/internal/wholefile",
+		"filippo.io/age", "github.com/urfave/cli/v2", "golang.org/x/term", "golang.org/x/sys/unix", "golang.org/x/sys/windows"},
 
 	"server": {"sim/proto", "sim/proto/puzzle", "sim/proto/ticket", "sim/store", "sim/internal/forget", "golang.org/x/sys/unix"},
+	"metrics": {"sim/server", "github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/collectors",
+		"github.com/prometheus/client_golang/prometheus/promhttp"},
 	"client": {"sim/proto", "sim/proto/puzzle", "sim/proto/e2e", "sim/proto/ticket", "sim/proto/record", "sim/password", "sim/client/editor", "sim/internal/forget"},
 
 	"client/editor": {"github.com/rivo/uniseg"},
@@ -50,16 +52,17 @@ var rooms = map[string][]string{
 
 // modules are the lines that go.mod may have, each with its reason.
 var modules = map[string]string{
-	"filippo.io/age":                "backups under a passphrase",
-	"filippo.io/bigmod":             "SRP's arithmetic in constant time",
-	"github.com/ccojocar/zxcvbn-go": "the strength of passwords",
-	"github.com/rivo/uniseg":        "where a character ends, and how wide it is, for the line that is typed",
-	"github.com/urfave/cli/v2":      "the command line",
-	"go.etcd.io/bbolt":              "the server's one file",
-	"golang.org/x/crypto":           "Argon2id, and cryptobyte to cut fields",
-	"golang.org/x/sys":              "the other end's user on the admin socket; also of bbolt, term and crypto",
-	"golang.org/x/term":             "terminals: raw mode, line editing, passwords without echo",
-	"golang.org/x/text":             "OpaqueString: one form for every way to type a password",
+	"filippo.io/age":                      "backups under a passphrase",
+	"filippo.io/bigmod":                   "SRP's arithmetic in constant time",
+	"github.com/ccojocar/zxcvbn-go":       "the strength of passwords",
+	"github.com/prometheus/client_golang": "what an operator's monitoring reads",
+	"github.com/rivo/uniseg":              "where a character ends, and how wide it is, for the line that is typed",
+	"github.com/urfave/cli/v2":            "the command line",
+	"go.etcd.io/bbolt":                    "the server's one file",
+	"golang.org/x/crypto":                 "Argon2id, and cryptobyte to cut fields",
+	"golang.org/x/sys":                    "the other end's user on the admin socket; also of bbolt, term and crypto",
+	"golang.org/x/term":                   "terminals: raw mode, size, passwords without echo",
+	"golang.org/x/text":                   "OpaqueString: one form for every way to type a password",
 
 	"github.com/creack/pty":                    "tests: a terminal for `sim client`",
 	"github.com/rogpeppe/go-internal":          "tests: the stories in testdata/script",
@@ -68,6 +71,13 @@ var modules = map[string]string{
 	"filippo.io/hpke":                    "of age",
 	"github.com/cpuguy83/go-md2man/v2":   "of urfave/cli",
 	"github.com/russross/blackfriday/v2": "of urfave/cli",
+	"github.com/beorn7/perks":            "of client_golang",
+	"github.com/cespare/xxhash/v2":       "of client_golang",
+	"github.com/munnerz/goautoneg":       "of client_golang",
+	"github.com/prometheus/client_model": "of client_golang",
+	"github.com/prometheus/common":       "of client_golang",
+	"github.com/prometheus/procfs":       "of client_golang",
+	"google.golang.org/protobuf":         "of client_golang",
 	"github.com/xrash/smetrics":          "of urfave/cli",
 	"golang.org/x/mod":                   "of go-internal",
 	"golang.org/x/tools":                 "of go-internal",

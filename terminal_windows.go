@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 
+	"golang.org/x/sys/windows"
 	"golang.org/x/term"
 
 	"sim/client"
@@ -22,9 +23,14 @@ func openTerminal() (in, out *os.File, err error) {
 	return in, out, nil
 }
 
-// watchTerminal does nothing: the console tells no program of its size, and stops none.
-func watchTerminal(*client.Terminal, *os.File, *os.File, *term.State) (stop func()) {
-	return func() {}
+// watchTerminal has the console understand escape sequences. It tells no program of its size, and stops none.
+func watchTerminal(_ *client.Terminal, _, stdout *os.File, _ *term.State) (stop func()) {
+	console := windows.Handle(stdout.Fd())
+	var before uint32
+	if windows.GetConsoleMode(console, &before) != nil || windows.SetConsoleMode(console, before|windows.ENABLE_VIRTUAL_TERMINAL_PROCESSING) != nil {
+		return func() {}
+	}
+	return func() { windows.SetConsoleMode(console, before) }
 }
 
 // exposed can't be told from a file's mode here.
