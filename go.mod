@@ -12,7 +12,7 @@ require (
 	go.etcd.io/bbolt v1.5.0 // the database file
 	golang.org/x/crypto v0.58.0 // Argon2id
 	golang.org/x/sys v0.49.0 // who is at the other end of the admin socket
-	golang.org/x/term v0.47.0 // the client's line editor, and passwords without echo
+	golang.org/x/term v0.47.0 // raw terminals, their size, and passwords without echo
 	golang.org/x/text v0.43.0 // passwords as RFC 8265 prepares them
 )
 
