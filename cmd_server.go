@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"sim/metrics"
 	"sim/password"
 	simserver "sim/server" // main has a variable called server
 	"sim/store"
@@ -22,6 +23,9 @@ Everything else goes to standard error.
 
 With a configuration file (--config FILE or SIM_CONFIG), SIGHUP makes it read the file again: log-level and max-conns change at once, and it
 says what else needs a restart. Without one, SIGHUP stops it.
+
+The log goes to standard error, and has no names, addresses or secrets unless --log-identities is given. Every ten minutes, and at SIGUSR1,
+a line at level info tells how the server is.
 
 Exit codes: 0 stopped, 1 it could not start or go on, 2 usage.`
 
@@ -42,7 +46,7 @@ func serverCommand() *cli.Command {
 		Name:        "server",
 		Usage:       "serve",
 		Description: serverHelp,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			dbFlag(),
 			listenFlag(),
 			publicFlag(),
@@ -50,7 +54,8 @@ func serverCommand() *cli.Command {
 			&cli.IntFlag{Name: "max-conns", Usage: "at most `N` connections (default: the server's own limit)"},
 			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
 			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
-		},
+			&cli.BoolFlag{Name: "log-identities", Usage: "log who logs in, and names and addresses of refused log-ins: whoever reads the log learns who was there, and when"},
+		}, metricsFlags()...),
 		Action: runServer,
 	}
 }
@@ -69,7 +74,7 @@ func runServer(c *cli.Context) error {
 	}
 	config := simserver.Config{
 		Listen: c.String("listen"), Public: c.String("public"), Admin: c.String("admin"),
-		MaxConns: c.Int("max-conns"), Log: log,
+		MaxConns: c.Int("max-conns"), Log: log, Identities: c.Bool("log-identities"),
 	}
 	if _, err := port(config.Listen, 0); err != nil {
 		return usagef("--listen %w", err)
@@ -80,6 +85,7 @@ func runServer(c *cli.Context) error {
 	if c.IsSet("max-conns") && config.MaxConns < 1 {
 		return usagef("--max-conns is at least 1")
 	}
+	limitMemory(log)
 
 	db := c.String("db")
 	config.Store, err = openStore(db)
@@ -96,9 +102,20 @@ func runServer(c *cli.Context) error {
 	if config.Admin == "" {
 		config.Admin = simserver.AdminPath(db)
 	}
+	operators, err := listenMetrics(c)
+	if err != nil {
+		return err
+	}
+	if operators != nil {
+		defer operators.Close()
+	}
 	s, err := simserver.New(config)
 	if err != nil {
 		return err
+	}
+	if operators != nil {
+		log.Info("metrics", "at", operators.Addr().String())
+		defer metrics.Serve(operators, s)()
 	}
 	addresses := s.Addresses()
 	for _, address := range addresses {
@@ -112,6 +129,7 @@ func runServer(c *cli.Context) error {
 	if stop := reloadOnHangUp(c, log, level, s); stop != nil {
 		defer stop()
 	}
+	defer healthOnSignal(s)()
 	tellManager(log, "READY=1")
 	defer context.AfterFunc(c.Context, func() { tellManager(log, "STOPPING=1") })()
 	return s.Serve(c.Context)

@@ -3,6 +3,7 @@ package server
 import (
 	"log/slog"
 	"runtime"
+	"runtime/metrics"
 	"time"
 
 	"sim/proto"
@@ -23,16 +24,16 @@ type Health struct {
 // Stages are the names of what a connection can have shown.
 var Stages = [...]string{silent: "silent", greeted: "greeted", solved: "solved", running: "running", proven: "proven"}
 
-// Health looks at the server. It is cheap, but for a moment it holds the locks that log-ins and messages need.
+// Health looks at the server. It holds the locks that log-ins and messages need, each for a moment.
 func (s *Server) Health() Health {
-	var memory runtime.MemStats
-	runtime.ReadMemStats(&memory)
+	memory := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(memory)
 	h := Health{
 		Sessions:   s.registry.size(),
 		PuzzleBits: s.budget.bits(time.Now()),
 		QueueWait:  time.Duration(s.counters.QueueWait.Load()),
 		Outboxes:   s.pool.held.Load(),
-		Memory:     memory.Sys - memory.HeapReleased,
+		Memory:     memory[0].Value.Uint64() - memory[1].Value.Uint64(),
 		Goroutines: runtime.NumGoroutine(),
 	}
 	h.Connections, h.MaxConns = s.admission.count()
