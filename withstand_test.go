@@ -98,11 +98,11 @@ func TestServerKilledDuringAdduser(t *testing.T) {
 	}
 }
 
-// testServer runs a server in this process. Its users are user0 … user(n-1), with a password that only a made-up derivation knows.
-func testServer(t *testing.T, users int, config simserver.Config) proto.Address {
+// crowdStore makes a database. Its users are user0 … user(n-1), with a password that only a made-up derivation knows.
+func crowdStore(t *testing.T, path string, users int) *store.Store {
 	t.Helper()
 	params := password.Params{Time: 2, Memory: 19 * 1024, Threads: 1}
-	st, err := store.Open(filepath.Join(t.TempDir(), "sim.db"), store.Options{ArgonTime: params.Time, ArgonMemory: params.Memory, ArgonThreads: params.Threads})
+	st, err := store.Open(path, store.Options{ArgonTime: params.Time, ArgonMemory: params.Memory, ArgonThreads: params.Threads})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,6 +118,13 @@ func testServer(t *testing.T, users int, config simserver.Config) proto.Address 
 			t.Fatal(err)
 		}
 	}
+	return st
+}
+
+// testServer runs a server of a crowdStore in this process.
+func testServer(t *testing.T, users int, config simserver.Config) proto.Address {
+	t.Helper()
+	st := crowdStore(t, filepath.Join(t.TempDir(), "sim.db"), users)
 	config.Store, config.Listen, config.Log = st, "127.0.0.1:0", slog.New(slog.DiscardHandler)
 	s, err := simserver.New(config)
 	if err != nil {
