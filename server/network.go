@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"net"
-	"net/netip"
 )
 
 // A network is the prefix of an address that whoever has one address mostly has all of: a /24 of IPv4, a /64 of IPv6. All of this machine's
@@ -17,13 +16,13 @@ const (
 )
 
 func networkOf(addr net.Addr) network {
-	at, err := netip.ParseAddrPort(addr.String())
-	if tcp, ok := addr.(*net.TCPAddr); ok {
-		at, err = tcp.AddrPort(), nil
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return thisMachine
 	}
-	ip := at.Addr().Unmap()
+	ip := tcp.AddrPort().Addr().Unmap()
 	switch {
-	case err != nil || !ip.IsValid() || ip.IsLoopback():
+	case !ip.IsValid() || ip.IsLoopback():
 		return thisMachine
 	case ip.Is4():
 		b := ip.As4()
