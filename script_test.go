@@ -85,7 +85,10 @@ func arguments(ts *testscript.TestScript, neg bool, args []string, n int, usage 
 	}
 }
 
-// people are registered under these passwords in the database that `people` copies. Its Argon2id is as cheap as a client accepts.
+// cheapArgon is Argon2id as cheap as a client accepts.
+var cheapArgon = password.Params{Time: 2, Memory: 19 * 1024, Threads: 1}
+
+// people are registered under these passwords in the database that `people` copies, which costs cheapArgon.
 var people = map[string]string{
 	"alice": "turnip-lantern-98-quarry",
 	"bob":   "velvet otter 31 barometer",
@@ -106,7 +109,7 @@ var peopleDB = sync.OnceValues(func() ([]byte, error) {
 })
 
 func makePeople(file string) error {
-	params := password.Params{Time: 2, Memory: 19 * 1024, Threads: 1}
+	params := cheapArgon
 	st, err := store.Open(file, store.Options{ArgonTime: params.Time, ArgonMemory: params.Memory, ArgonThreads: params.Threads})
 	if err != nil {
 		return err

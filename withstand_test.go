@@ -101,7 +101,7 @@ func TestServerKilledDuringAdduser(t *testing.T) {
 // crowdStore makes a database. Its users are user0 … user(n-1), with a password that only a made-up derivation knows.
 func crowdStore(t *testing.T, path string, users int) *store.Store {
 	t.Helper()
-	params := password.Params{Time: 2, Memory: 19 * 1024, Threads: 1}
+	params := cheapArgon
 	st, err := store.Open(path, store.Options{ArgonTime: params.Time, ArgonMemory: params.Memory, ArgonThreads: params.Threads})
 	if err != nil {
 		t.Fatal(err)
