@@ -41,21 +41,38 @@ var errGone = errors.New("cut off")
 func (c *conn) serve() {
 	defer c.server.admission.leave(c)
 	defer c.net.Close()
-	keys, welcome, err := c.login()
+	l, first, err := c.enter()
 	if err != nil {
 		c.logLogin(err)
 		return
 	}
-	s, first, err := c.welcome(keys, welcome)
+	if l.session.keys.Enrol {
+		defer time.AfterFunc(choosingTime, func() { l.session.end(endUnchosen) }).Stop()
+	}
+	l.serve(first)
+}
+
+// enter is the way to a session: a new one, with its first record, or one that goes on.
+func (c *conn) enter() (*link, *record, error) {
+	login := proto.NewLoginServer(c.server.login, c.accepted)
+	defer login.Clear()
+	keys, welcome, err := c.login(login)
+	if err != nil {
+		return nil, nil, err
+	}
+	if keys == nil {
+		l, err := c.resume(login)
+		return l, nil, err
+	}
+	l, first, err := c.welcome(keys, welcome)
 	if err != nil {
 		keys.Send.Clear()
 		keys.Receive.Clear()
 		keys.Clear()
-		c.logLogin(err)
-		return
+		return nil, nil, err
 	}
-	c.server.log.Info("session began", c.who(s.name))
-	s.serve(first)
+	c.server.log.Info("session began", c.who(keys.Name))
+	return l, first, nil
 }
 
 // discard reads and throws away until the deadline or the end: silence tells nobody that a sim server listens here.
@@ -69,7 +86,7 @@ func (c *conn) discard(buffer []byte) {
 
 // welcome writes Welcome, when the name's turn has come, and lists the session when the client's first record opens and holds a Ping.
 // One that is to choose a password neither waits for a turn nor is listed: it takes nobody's place.
-func (c *conn) welcome(keys *proto.Session, welcome []byte) (*session, *record, error) {
+func (c *conn) welcome(keys *proto.Session, welcome []byte) (*link, *record, error) {
 	registry := &c.server.registry
 	if !keys.Enrol {
 		if err := c.awaitTurn(keys.Name); err != nil {
@@ -79,25 +96,34 @@ func (c *conn) welcome(keys *proto.Session, welcome []byte) (*session, *record, 
 	}
 
 	now := time.Now()
-	c.net.SetDeadline(now.Add(proto.PingDeadline))
+	c.net.SetWriteDeadline(now.Add(proto.PingDeadline))
 	if _, err := c.net.Write(welcome); err != nil {
 		return nil, nil, err
 	}
-	s := newSession(c, keys, now)
-	first, err := s.readFirst()
-	if err != nil {
-		return nil, nil, err
+	s := newSession(c.server, keys)
+	l := newLink(s, c, keys.Send, keys.Receive, now)
+	s.link = l
+	first, seen, e := l.readFirst()
+	if e != nil {
+		return nil, nil, errors.New(e.reason)
 	}
 	if !c.advance(proven) {
 		return nil, nil, errGone
+	}
+	if s.seens = seen; seen {
+		s.out.keepWritten()
 	}
 	if keys.Enrol {
 		if !registry.choose(s) {
 			return nil, nil, errors.New("too many choose a password under this name")
 		}
 	} else {
+		if seen {
+			s.resumption = proto.NewResumption(keys)
+		}
 		replaced, ok := registry.list(s, time.Now())
 		if !ok {
+			s.forgetResumption()
 			return nil, nil, errGone
 		}
 		if replaced != nil {
@@ -107,7 +133,7 @@ func (c *conn) welcome(keys *proto.Session, welcome []byte) (*session, *record, 
 	// Who changes an account commits that first and looks for its sessions then. We come to be found first and look at the account then:
 	// whichever is later sees the other.
 	s.recheck()
-	return s, first, nil
+	return l, first, nil
 }
 
 // awaitTurn waits until a Welcome for a name may be written: at once, but for a second replacement of the same name's session. Nothing

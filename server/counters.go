@@ -24,6 +24,8 @@ type Counters struct {
 	BusyProofs     atomic.Uint64 // sent away from the line at a name
 	Refused        atomic.Uint64 // wrong password or unknown name
 	Succeeded      atomic.Uint64 // right password
+	Resumed        atomic.Uint64 // the secret of a session that goes on
+	NotResumed     atomic.Uint64 // no such session, or not its secret
 
 	Relays         atomic.Uint64                     // peer messages that a receiver's queue took
 	RelayedBytes   atomic.Uint64                     // of them, as their senders sealed them

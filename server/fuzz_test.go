@@ -40,9 +40,10 @@ func FuzzSession(f *testing.F) {
 			return
 		}
 		c := &conn{server: m.server, net: deafConn{}}
-		s := newSession(c, server, time.Now())
+		s := newSession(m.server, server)
+		s.link = newLink(s, c, server.Send, server.Receive, time.Now())
 		bobKeys.Name = nameOf(t, "bob")
-		bob := newSession(c, bobKeys, time.Now())
+		bob := newSession(m.server, bobKeys)
 		for _, each := range []*session{s, bob} {
 			if _, ok := m.server.registry.list(each, time.Now()); !ok {
 				t.Fatal("not listed")
@@ -53,21 +54,21 @@ func FuzzSession(f *testing.F) {
 			defer close(written)
 			defer s.out.drain()
 			for {
-				batch, last, ok := s.out.next()
+				b, ok := s.out.next()
 				if !ok {
 					return
 				}
-				for sealed := sealBatch(nil, server.Send, batch, false, time.Now()); len(sealed) > 0; {
+				for sealed := sealBatch(nil, server.Send, b.frames, false, time.Now()); len(sealed) > 0; {
 					n := 2 + (int(sealed[0])<<8 | int(sealed[1]))
 					if _, err := peer.Receive.Open(sealed[2:n]); err != nil {
 						t.Errorf("the client takes no such record: %v", err)
 					}
 					sealed = sealed[n:]
 				}
-				if last {
+				if b.last {
 					return
 				}
-				s.out.written(len(batch))
+				s.out.written(b.passing)
 			}
 		}()
 		record := peer.Send.Seal(nil, plaintext, time.Now())

@@ -170,9 +170,12 @@ func serve(t testing.TB, st *store.Store, s *Server, settings []func(*Server)) *
 		if n := s.pool.held.Load(); n != 0 {
 			t.Errorf("after the end %d bytes are held by outboxes", n)
 		}
+		if n := s.detached.Load(); n != 0 {
+			t.Errorf("after the end %d sessions are detached", n)
+		}
 		checkNothingCounted(t, s)
 		g := &s.registry
-		if n := len(g.sessions) + len(g.choosing) + len(g.sorted) + len(g.watchers) + len(g.untold) + len(g.pending); n != 0 {
+		if n := len(g.sessions) + len(g.byID) + len(g.choosing) + len(g.sorted) + len(g.watchers) + len(g.untold) + len(g.pending); n != 0 {
 			t.Errorf("after the end the registry holds %d sessions, %d names, %d watched, %d untold, %d pending", len(g.sessions), len(g.sorted), len(g.watchers), len(g.untold), len(g.pending))
 		}
 	})
@@ -215,7 +218,7 @@ func checkNothingCounted(t testing.TB, s *Server) {
 // ended is how many logins have ended, in one way or another.
 func ended(n *Counters) (sum uint64) {
 	for _, way := range []*atomic.Uint64{
-		&n.Unfinished, &n.BadHellos, &n.OtherVersions, &n.WrongSolutions, &n.BadLogins, &n.BadProofs, &n.BusyLogins, &n.BusyProofs, &n.Refused, &n.Succeeded,
+		&n.Unfinished, &n.BadHellos, &n.OtherVersions, &n.WrongSolutions, &n.BadLogins, &n.BadProofs, &n.BusyLogins, &n.BusyProofs, &n.Refused, &n.Succeeded, &n.Resumed, &n.NotResumed,
 	} {
 		sum += way.Load()
 	}

@@ -106,6 +106,17 @@ const (
 	maxChoosing       = 3                // sessions of one name that are to choose
 )
 
+// Sessions that outlive their connections.
+const (
+	detachedTime = 120 * time.Second // without a connection
+	maxDetached  = 20_000            // sessions without one
+	seenFrames   = 32                // a Seen is sent for its own sake when so many frames were handled
+	seenBytes    = 16 << 10          // or so many bytes of them
+
+	// In place of outboxReserve: List and Watch, once each, never have to wait for a Seen, which comes behind them.
+	keptReserve = outboxReserve + proto.MaxUsersFrame + presenceMax
+)
+
 // The admin socket.
 const (
 	maxAdmins          = 8 // at once

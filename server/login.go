@@ -16,10 +16,9 @@ import (
 // shown is what a connection has shown with a message that was right.
 var shown = [...]stage{proto.TurnHello: greeted, proto.TurnSolution: solved, proto.TurnLogin: running}
 
-// login runs the login up to Welcome, which it returns unwritten.
-func (c *conn) login() (keys *proto.Session, welcome []byte, err error) {
-	login := proto.NewLoginServer(c.server.login, c.accepted)
-	defer login.Clear()
+// login runs the login up to Welcome, which it returns unwritten; or up to the answer to a client that resumes a session: then it returns
+// no keys.
+func (c *conn) login(login *proto.LoginServer) (keys *proto.Session, welcome []byte, err error) {
 	login.SetPuzzles(c.puzzleBits, c.accountBits)
 	defer c.endHandshake()
 	buffer := make([]byte, proto.MaxUnsolvedBody)
@@ -43,6 +42,8 @@ func (c *conn) login() (keys *proto.Session, welcome []byte, err error) {
 		case err != nil:
 			c.turnAway(out, err)
 			return nil, nil, err
+		case login.Turn() == proto.TurnSession:
+			return nil, nil, nil
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"encoding/binary"
 	"errors"
 	"net"
 	"os"
@@ -14,26 +13,32 @@ import (
 
 // An outbox holds the frames that wait for one session, encoded and not yet sealed, and writes them.
 //
-//  1. It is bounded: what waits, what is being written and what was promised is outboxSize at most, and poolSize over all sessions.
+//  1. It is bounded: what waits, what is being written, what is kept and what was promised is outboxSize at most, and poolSize over all sessions.
 //  2. Whoever puts something in never blocks, and learns at once when there is no room. Nothing is dropped in silence.
 //  3. The session's own answers always find room: its reader claims the room for a frame's largest answer before it handles the frame,
-//     and waits with reading until it has it. While it waits, nobody else gets room; and others leave outboxReserve free at any time.
+//     and waits with reading until it has it. While it waits, nobody else gets room; and others leave a reserve free at any time.
 //  4. What must be told later is paid for now: a Gone has its room from the moment when it can become due.
 //  5. First in, first out. Records are sealed in the order in which they are written, by the goroutine that writes.
 //  6. Whatever waits is sealed together and written with one write. An idle outbox holds no buffer.
 //  7. A socket that takes nothing for stallTime ends the session, and so does one that takes the last frames too slowly (flushTime).
 //  8. After finish nothing gets in, what waits is written, and the frames that finish came with are the last.
+//  9. Of a session that can be resumed, what was written is kept until the client has seen it, and written again on the next connection.
+//     While there is no connection, what gets in waits.
 type outbox struct {
 	pool *pool // immutable
 
 	mu       sync.Mutex
 	waiting  []byte    // whole frames
-	held     int       // bytes of waiting, of what is being written, and of claims and promises
+	writing  bool      // the writer has taken some, and not written all of them
+	held     int       // bytes of waiting, of what is being written, of kept, and of claims and promises
 	claimed  int       // what is left of the owner's claim
 	claiming bool      // the owner waits for room
+	unlinked bool      // there is no connection
 	closed   bool      // by finish or abort
 	last     []byte    // frames that end the connection; nil after abort
 	flushBy  time.Time // when the last frames must be written
+	kept     kept
+	handled  handled
 	wake     chan struct{}
 	room     chan struct{}
 }
@@ -73,7 +78,11 @@ func signal(c chan struct{}) {
 
 // take takes n bytes of room for somebody else than the owner. The caller holds mu.
 func (o *outbox) take(n int) bool {
-	if o.closed || o.claiming || o.held+n > outboxSize-outboxLast-outboxReserve || !o.pool.take(n, o.pool.reserve) {
+	reserve := outboxReserve
+	if o.kept.wanted {
+		reserve = keptReserve
+	}
+	if o.closed || o.claiming || o.held+n > outboxSize-outboxLast-reserve || !o.pool.take(n, o.pool.reserve) {
 		return false
 	}
 	o.held += n
@@ -143,7 +152,8 @@ func (o *outbox) give(n int) {
 	}
 }
 
-// claim waits until there is room for an answer of n bytes and takes it. It is false when the session ends first. Only the owner's reader calls it.
+// claim waits until there is room for an answer of n bytes and takes it. It is false when the session or its connection ends first, and where
+// waiting is vain: only a Seen could make room, and nobody but the caller would read it. Only the owner's reader calls it.
 func (o *outbox) claim(n int) bool {
 	o.mu.Lock()
 	defer func() {
@@ -151,11 +161,12 @@ func (o *outbox) claim(n int) bool {
 		o.mu.Unlock()
 	}()
 	for {
-		if o.closed {
+		fits := o.held+n <= outboxSize-outboxLast
+		vain := !fits && o.kept.wanted && len(o.waiting) == 0 && !o.writing
+		if o.closed || o.unlinked || vain {
 			return false
 		}
 		o.claiming = true
-		fits := o.held+n <= outboxSize-outboxLast
 		if fits && o.pool.take(n, 0) {
 			o.held += n
 			o.claimed = n
@@ -191,14 +202,74 @@ func (o *outbox) answer(frame []byte) {
 	o.put(frame)
 }
 
-// settle gives back what is left of the claim.
-func (o *outbox) settle() {
+// settle notes that a frame was handled, of that many bytes if it is a numbered one, and gives back what is left of the claim for its answer.
+func (o *outbox) settle(numbered int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if n := o.claimed; n > 0 && !o.closed {
 		o.claimed = 0
 		o.give(n)
 	}
+	if numbered > 0 && o.kept.wanted {
+		o.handled.add(numbered)
+		if o.handled.due() {
+			signal(o.wake)
+		}
+	}
+}
+
+// keepWritten begins to keep what is written, and to count what is handled.
+func (o *outbox) keepWritten() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.kept.wanted = true
+}
+
+// seen takes a Seen of the client, and is false if it goes back, or is ahead of what was sent.
+func (o *outbox) seen(number uint64) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	bytes, ok := o.kept.drop(number)
+	o.give(bytes)
+	return ok
+}
+
+// unlink ends the writing and an owner's claim: the connection is lost.
+func (o *outbox) unlink() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.unlinked = true
+	signal(o.wake)
+	signal(o.room)
+}
+
+// detach drops the answers that concern nothing but the lost connection, which nobody reads or writes any more.
+func (o *outbox) detach() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var numbered []byte
+	for rest := o.waiting; len(rest) > 0; {
+		n := frameSize(rest)
+		if proto.Type(rest[0]).Numbered() {
+			numbered = append(numbered, rest[:n]...)
+		}
+		rest = rest[n:]
+	}
+	o.give(len(o.waiting) - len(numbered))
+	o.waiting = numbered
+}
+
+// link begins with a new connection, whose client has seen the frames up to a number; false if it can't have. It returns the number of the
+// last of the client's frames that was handled, which the client is told of.
+func (o *outbox) link(seen uint64) (handled uint64, ok bool) {
+	if !o.seen(seen) {
+		return 0, false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.unlinked, o.kept.again = false, true
+	o.handled.told, o.handled.bytes = o.handled.number, 0
+	return o.handled.number, true
 }
 
 // finish lets nothing more in; last, which ends with a Close, follows what waits. Promises and claims are off.
@@ -220,45 +291,73 @@ func (o *outbox) finish(now time.Time, last []byte) {
 func (o *outbox) abort() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.closed, o.last, o.waiting = true, nil, nil
+	o.closed, o.last, o.waiting, o.kept.again = true, nil, nil, false
 	signal(o.wake)
 	signal(o.room)
 }
 
+// A batch is what the writer writes at once.
+type batch struct {
+	frames  []byte
+	passing int  // bytes of them that hold room until they are written, and are not kept
+	last    bool // their last is the connection's
+}
+
 // next waits for frames. ok is false when there are none any more.
-func (o *outbox) next() (batch []byte, last bool, ok bool) {
+func (o *outbox) next() (b batch, ok bool) {
 	for {
 		o.mu.Lock()
-		batch, o.waiting = o.waiting, nil
-		if o.closed {
-			batch = append(batch, o.last...)
-			last, ok = len(o.last) > 0, len(batch) > 0
-			o.last = nil
-			o.mu.Unlock()
-			return batch, last, ok
+		if !o.unlinked {
+			b = o.gather()
 		}
+		over := o.unlinked || o.closed
 		o.mu.Unlock()
-		if len(batch) > 0 {
-			return batch, false, true
+		if len(b.frames) > 0 || over {
+			return b, len(b.frames) > 0
 		}
 		<-o.wake
 	}
 }
 
-// written gives back the room of a batch.
-func (o *outbox) written(n int) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.give(n)
+// gather takes all that is to be written now. The caller holds mu.
+func (o *outbox) gather() (b batch) {
+	b.frames, o.waiting = o.waiting, nil
+	b.passing = len(b.frames)
+	if o.kept.wanted {
+		again := o.kept.repeat()
+		b.passing = o.kept.add(b.frames)
+		if len(again) > 0 {
+			b.frames = append(again, b.frames...)
+		}
+		if !o.closed && (len(b.frames) > 0 || o.handled.due()) {
+			b.frames = o.handled.tell(b.frames) // beyond the room: one frame
+		}
+	}
+	if o.closed {
+		b.frames = append(b.frames, o.last...)
+		b.last = len(o.last) > 0
+		o.last = nil
+	}
+	o.writing = len(b.frames) > 0
+	return b
 }
 
-// drain gives back all room, when the writer has ended, and lets nothing more in.
+// written gives back the room of a batch that nobody needs any more.
+func (o *outbox) written(passing int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.writing = false
+	o.give(passing)
+}
+
+// drain gives back all room, when nobody writes any more, and lets nothing in.
 func (o *outbox) drain() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed, o.last = true, nil
 	o.pool.give(o.held)
 	o.held, o.waiting = 0, nil
+	o.kept = kept{}
 }
 
 // errStalled is returned when a socket took nothing for stallTime, or not all of the last frames in flushTime.
@@ -266,45 +365,43 @@ var errStalled = errors.New("stalled")
 
 var sealedBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// run writes until the end; it owns the sending half of the session and of the connection.
+// run writes until the end of the session or of the connection.
 func (o *outbox) run(conn net.Conn, sender *proto.Sender) error {
-	defer o.drain()
-	defer sender.Clear()
 	for {
-		batch, last, ok := o.next()
+		b, ok := o.next()
 		if !ok {
 			return nil
 		}
 		buffer := sealedBuffers.Get().(*[]byte)
-		sealed := sealBatch((*buffer)[:0], sender, batch, last, time.Now())
+		sealed := sealBatch((*buffer)[:0], sender, b.frames, b.last, time.Now())
 		err := o.write(conn, sealed)
 		if cap(sealed) <= sealedKeep {
 			*buffer = sealed
 			sealedBuffers.Put(buffer)
 		}
-		if err != nil || last {
+		o.written(b.passing)
+		if err != nil || b.last {
 			return err
 		}
-		o.written(len(batch))
 	}
 }
 
 // sealBatch seals frames into as few records as their order allows.
-func sealBatch(dst []byte, sender *proto.Sender, batch []byte, last bool, now time.Time) []byte {
-	for len(batch) > 0 {
+func sealBatch(dst []byte, sender *proto.Sender, frames []byte, last bool, now time.Time) []byte {
+	for len(frames) > 0 {
 		n := 0
-		for n < len(batch) {
-			size := proto.FrameHeaderSize + int(binary.BigEndian.Uint16(batch[n+1:]))
+		for n < len(frames) {
+			size := frameSize(frames[n:])
 			if n+size > proto.MaxFrames {
 				break
 			}
 			n += size
 		}
-		if n == len(batch) && last {
-			return sender.SealLast(dst, batch)
+		if n == len(frames) && last {
+			return sender.SealLast(dst, frames)
 		}
-		dst = sender.Seal(dst, batch[:n], now)
-		batch = batch[n:]
+		dst = sender.Seal(dst, frames[:n], now)
+		frames = frames[n:]
 	}
 	return dst
 }

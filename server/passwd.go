@@ -18,12 +18,12 @@ func (s *session) passwordBegin(body []byte) *ending {
 	if s.passwd.begun != nil {
 		return violation("a second PasswordBegin")
 	}
-	begun, frame, err := proto.AnswerPasswordBegin(nil, s.conn.server.login.Directory, s.keys, body)
+	begun, frame, err := proto.AnswerPasswordBegin(nil, s.server.login.Directory, s.keys, body)
 	if err != nil {
 		if _, peer := errors.AsType[*proto.PeerError](err); peer {
 			return violation(err.Error())
 		}
-		s.conn.server.log.Error("a password could not be changed", "step", "read")
+		s.server.log.Error("a password could not be changed", "step", "read")
 		s.out.answer(proto.AppendDone(nil, proto.DoneNotSaved, nil))
 		return nil
 	}
@@ -49,20 +49,20 @@ func (s *session) passwordSet(body []byte) *ending {
 	case err != nil:
 		return violation(err.Error())
 	}
-	generation, err := s.conn.server.store.SetVerifier(s.name.String(), begun.Generation, verifier, false, time.Time{}, time.Now(), store.TheUser)
+	generation, err := s.server.store.SetVerifier(s.name.String(), begun.Generation, verifier, false, time.Time{}, time.Now(), store.TheUser)
 	clear(verifier[:])
 	switch {
 	case errors.Is(err, store.ErrChanged), errors.Is(err, store.ErrNoAccount): // by an admin, after PasswordBegin
 		s.out.answer(proto.AppendDone(nil, proto.DoneRefused, nil))
 		return nil
 	case err != nil:
-		s.conn.server.log.Error("a password could not be changed", "step", "write")
+		s.server.log.Error("a password could not be changed", "step", "write")
 		s.out.answer(proto.AppendDone(nil, proto.DoneNotSaved, nil))
 		return nil
 	}
 	s.generation.Store(generation)
 	s.out.answer(proto.AppendDone(nil, proto.DoneChanged, m2))
-	s.conn.server.recheck(s.name) // others that the same code let in
+	s.server.recheck(s.name) // others that the same code let in
 	if s.keys.Enrol {
 		return endChosen
 	}

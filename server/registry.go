@@ -15,6 +15,7 @@ import (
 type registry struct {
 	mu       sync.Mutex
 	sessions map[proto.Name]*session
+	byID     map[[16]byte]*session // of them, those that can be resumed
 	choosing map[proto.Name][]*session
 	sorted   []proto.Name // of sessions
 	watchers map[proto.Name]map[*session]struct{}
@@ -31,6 +32,7 @@ type registry struct {
 
 func (g *registry) init() {
 	g.sessions = make(map[proto.Name]*session)
+	g.byID = make(map[[16]byte]*session)
 	g.choosing = make(map[proto.Name][]*session)
 	g.watchers = make(map[proto.Name]map[*session]struct{})
 	g.untold = make(map[*session]struct{})
@@ -97,6 +99,9 @@ func (g *registry) list(s *session, now time.Time) (replaced *session, ok bool) 
 		g.nextReplace[s.name] = now.Add(replaceTime)
 	}
 	g.sessions[s.name] = s
+	if s.seens {
+		g.byID[s.keys.ID] = s
+	}
 	i, _ := g.find(s.name)
 	g.sorted = slices.Insert(g.sorted, i, s.name)
 	s.listed = true
@@ -127,6 +132,13 @@ func (g *registry) of(name proto.Name) []*session {
 	return all
 }
 
+// resumable returns the session of an id, if it can be resumed.
+func (g *registry) resumable(id [16]byte) *session {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.byID[id]
+}
+
 // online says whether a name is logged in.
 func (g *registry) online(name proto.Name) bool {
 	g.mu.Lock()
@@ -154,6 +166,7 @@ func (g *registry) unlist(s *session, reason proto.Reason) {
 func (g *registry) drop(s *session, reason proto.Reason) {
 	s.listed = false
 	delete(g.sessions, s.name)
+	delete(g.byID, s.keys.ID)
 	i, _ := g.find(s.name)
 	g.sorted = slices.Delete(g.sorted, i, i+1)
 

@@ -14,8 +14,8 @@ func (s *session) relay(body []byte) *ending {
 	if !ok {
 		return violation("a malformed Relay")
 	}
-	counters := s.conn.server.Counters()
-	if reason := s.conn.server.registry.relay(s, r); reason != 0 {
+	counters := s.server.Counters()
+	if reason := s.server.registry.relay(s, r); reason != 0 {
 		counters.Undeliverables[reason].Add(1)
 		s.out.answer(proto.AppendUndeliverable(make([]byte, 0, proto.UndeliverableFrame), r.Ref, reason))
 		return nil
@@ -113,7 +113,7 @@ func (s *session) intro(body []byte) *ending {
 
 // issue returns the intro box, or nil: the responder is not there, or is the initiator, or its nonce box is not of this run.
 func (s *session) issue(in *ticket.Intro) []byte {
-	introKey, responder, ok := s.conn.server.registry.ticketKeys(s, in.Responder)
+	introKey, responder, ok := s.server.registry.ticketKeys(s, in.Responder)
 	defer clear(introKey[:])
 	defer responder.Clear()
 	if !ok {

@@ -52,6 +52,7 @@ type Server struct {
 	budget    budget
 	guessing  guessing
 	registry  registry
+	detached  atomic.Int64 // sessions without a connection
 	running   sync.WaitGroup
 }
 

@@ -16,12 +16,12 @@ import (
 
 func TestEveryClientFrameHasATurn(t *testing.T) {
 	var got []string
-	for typ := proto.TypePadding; typ <= proto.TypeClose; typ++ {
+	for typ := proto.TypePadding; typ <= proto.TypeSeen; typ++ {
 		if int(typ) < len(turns) && turns[typ].handle != nil {
 			got = append(got, typ.String())
 		}
 	}
-	want := "Ping List Watch Relay Intro PasswordBegin PasswordSet Logout Rekey Close"
+	want := "Ping List Watch Relay Intro PasswordBegin PasswordSet Logout Rekey Close Seen"
 	if s := strings.Join(got, " "); s != want {
 		t.Errorf("%s", s)
 	}
@@ -30,7 +30,7 @@ func TestEveryClientFrameHasATurn(t *testing.T) {
 // strangers lists sessions that nobody serves.
 func (w *world) strangers(names []proto.Name) (list []*session) {
 	for _, name := range names {
-		s := newSession(&conn{server: w.server}, &proto.Session{Name: name}, time.Now())
+		s := newSession(w.server, &proto.Session{Name: name})
 		w.server.registry.list(s, time.Now())
 		list = append(list, s)
 	}
@@ -382,7 +382,7 @@ func TestGarbageEndsOnlyItsSession(t *testing.T) {
 	bad := append([]byte("Bob"), zeros(29)...)
 	for name, frames := range map[string][]byte{
 		"no frame":              frame(proto.TypePadding),
-		"an unknown type":       frame(0x16),
+		"an unknown type":       frame(0x17),
 		"a high type":           frame(0xff, 1, 2, 3),
 		"a server's frame":      proto.AppendPong(nil, zeros(8)),
 		"a frame cut off":       {byte(proto.TypeRelay), 2, 88, 1, 2},
@@ -560,7 +560,7 @@ func TestListAndUnlist(t *testing.T) {
 	g.init()
 	alice, now := nameOf(t, "alice"), time.Now()
 	member := func() *session {
-		return &session{conn: &conn{net: deafConn{}}, name: alice, tag: newTag(), out: newOutbox(&pool{size: 1 << 20}), keys: new(proto.Session)}
+		return &session{name: alice, tag: newTag(), out: newOutbox(&pool{size: 1 << 20}), keys: new(proto.Session)}
 	}
 	first, second := member(), member()
 	g.turn(alice, now)
@@ -658,7 +658,8 @@ func TestEndInOrder(t *testing.T) {
 			t.Error("still listed when the end is under way")
 		}
 	}}
-	s := newSession(c, keys, time.Now())
+	s := newSession(m.server, keys)
+	s.link = newLink(s, c, keys.Send, keys.Receive, time.Now())
 	g.list(s, time.Now())
 	s.end(endIdle)
 	s.end(endReplaced)
