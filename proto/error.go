@@ -8,7 +8,7 @@ import (
 // Errors that a caller branches on.
 var (
 	// ErrSilence is returned by a LoginServer for every fault before a right mac1: answer nothing, read and throw away until Deadline, close.
-	ErrSilence = errors.New("no right hello")
+	ErrSilence = errors.New("no right Hello")
 	// ErrRefused is returned when the password was not proved: a wrong one, or a name that has no account. Nobody can tell which.
 	ErrRefused = errors.New("wrong name or password")
 	// ErrNotSaved is returned when the server could not write a change to its disk; the old state stands.

@@ -224,7 +224,7 @@ func TestLog(t *testing.T) {
 	}
 	w.stop()
 	text := log.String()
-	for _, want := range []string{"log-out", "protocol: ", "wrong name or password", "cut off", "no right hello"} {
+	for _, want := range []string{"log-out", "protocol: ", "wrong name or password", "cut off", "no right Hello"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the log does not say %q", want)
 		}
