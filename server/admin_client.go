@@ -35,6 +35,18 @@ func dialAccounts(path string) (Accounts, error) {
 	return nil, err
 }
 
+// errNoAnswer is returned when a request was sent, or a part of it, and no answer came.
+var errNoAnswer = errors.New("the server did not answer; perhaps it stopped, or it is not for this user")
+
+// change has the server change something.
+func (a *socketAccounts) change(operation byte, operands []byte) error {
+	_, err := a.exchange(operation, operands)
+	if errors.Is(err, errNoAnswer) {
+		return fmt.Errorf("%w; the change may have been made all the same: look before you try again", err)
+	}
+	return err
+}
+
 // exchange sends a request and returns the results.
 func (a *socketAccounts) exchange(operation byte, operands []byte) ([]byte, error) {
 	c, results, err := a.begin(operation, operands)
@@ -46,8 +58,8 @@ func (a *socketAccounts) exchange(operation byte, operands []byte) ([]byte, erro
 }
 
 // begin is an exchange after which the connection goes on.
-func (a *socketAccounts) begin(operation byte, operands []byte) (c net.Conn, results []byte, err error) {
-	c, err = net.DialTimeout("unix", a.path, adminDialTime)
+func (a *socketAccounts) begin(operation byte, operands []byte) (_ net.Conn, results []byte, err error) {
+	c, err := net.DialTimeout("unix", a.path, adminDialTime)
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, nil, fmt.Errorf("a server runs on this database, and only its own user or root may use its admin socket %s: %w", a.path, err)
 	}
@@ -72,7 +84,7 @@ func (a *socketAccounts) begin(operation byte, operands []byte) (c net.Conn, res
 		answer, err = readAdmin(c, maxAdminAnswer)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("the server at the admin socket %s did not answer; perhaps it stopped, or it is not for this user: %w", a.path, err)
+		return nil, nil, fmt.Errorf("admin socket %s: %w: %w", a.path, errNoAnswer, err)
 	}
 	results, err = adminResults(answer)
 	return c, results, err
@@ -101,8 +113,7 @@ func (a *socketAccounts) SetCredential(name proto.Name, c Credential) error {
 func (a *socketAccounts) setCredential(operation byte, name proto.Name, c Credential) error {
 	operands := appendCredential(name[:], c)
 	defer clear(operands)
-	_, err := a.exchange(operation, operands)
-	return err
+	return a.change(operation, operands)
 }
 
 func (a *socketAccounts) SetDisabled(name proto.Name, disabled bool) error {
@@ -110,13 +121,11 @@ func (a *socketAccounts) SetDisabled(name proto.Name, disabled bool) error {
 	if disabled {
 		operation = adminDisable
 	}
-	_, err := a.exchange(operation, name[:])
-	return err
+	return a.change(operation, name[:])
 }
 
 func (a *socketAccounts) Remove(name proto.Name) error {
-	_, err := a.exchange(adminRemove, name[:])
-	return err
+	return a.change(adminRemove, name[:])
 }
 
 func (a *socketAccounts) List(after string) (people []Person, err error) {

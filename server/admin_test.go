@@ -443,3 +443,25 @@ func FuzzAdmin(f *testing.F) {
 		}
 	})
 }
+
+// A server that dies in the middle of a request leaves a sentence, and what may have been done is said.
+func TestNoAnswer(t *testing.T) {
+	if !adminSupported {
+		t.Skip("no admin socket here")
+	}
+	for _, request := range []bool{false, true} {
+		path := fakeAdmin(t, func(c net.Conn) {
+			if request {
+				readAdmin(c, maxAdminRequest)
+			}
+		})
+		err := (&socketAccounts{path}).Remove(nameOf(t, "alice"))
+		if !errors.Is(err, errNoAnswer) || !strings.Contains(err.Error(), "may have been made") {
+			t.Error(err)
+		}
+	}
+	path := fakeAdmin(t, func(c net.Conn) {})
+	if a, err := dialAccounts(path); a != nil || !errors.Is(err, errNoAnswer) || strings.Contains(err.Error(), "may have been") {
+		t.Error(a, err)
+	}
+}
