@@ -51,7 +51,7 @@ func serverCommand() *cli.Command {
 			listenFlag(),
 			publicFlag(),
 			adminFlag(),
-			&cli.IntFlag{Name: "max-conns", Usage: "at most `N` connections (default: the server's own limit)"},
+			&cli.IntFlag{Name: "max-conns", Usage: "at most `N` connections", DefaultText: "20000, or as many as the files that may be open allow"},
 			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
 			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
 			&cli.BoolFlag{Name: "log-identities", Usage: "log who logs in, and names and addresses of refused log-ins: whoever reads the log learns who was there, and when"},

@@ -107,6 +107,11 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 	walk(app.Commands, func(_ string, command *cli.Command) {
 		command.HideHelpCommand = true
 		command.OnUsageError = onUsageError
+		for _, flag := range command.Flags {
+			if f, ok := flag.(*cli.BoolFlag); ok {
+				f.DisableDefaultText = true // that it is off needs no word
+			}
+		}
 	})
 	takeSettings(app.Commands)
 	return app
