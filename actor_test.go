@@ -131,8 +131,10 @@ func (a *actor) missed(pattern, how string) error {
 	return fmt.Errorf("%s without %q\n[stdout]\n%s[stderr]\n%s", how, pattern, out, errs)
 }
 
+// signals are those that every system has.
+var signals = map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt, "KILL": os.Kill}
+
 func (a *actor) signal(name string) error {
-	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt, "KILL": os.Kill}
 	s, ok := signals[name]
 	if !ok {
 		return fmt.Errorf("no signal %q", name)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,6 +39,9 @@ var deathPasswords = [2]string{"copper-anvil-62-violet", "lantern quarry 98 turn
 // SIM_DEATH=N has N such rounds.
 func TestSuddenDeath(t *testing.T) {
 	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("needs an admin socket")
+	}
 	rounds := deathRounds
 	if n, err := strconv.Atoi(os.Getenv("SIM_DEATH")); err == nil {
 		rounds = n

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,7 +32,8 @@ import (
 //	say NAME line…            writes lines to it
 //	see NAME pattern          waits for a line of its output that is the pattern, and passes over others
 //	eof NAME                  closes its input
-//	signal NAME TERM|INT|KILL
+//	signal NAME TERM|INT|KILL|…
+//	logged NAME pattern       waits until the pattern is in what it has written to its standard error
 //	end NAME code             closes its input, waits for its end, and leaves NAME.out and NAME.err
 //	dies NAME code            the same, of an end that is not its input's
 //	tap NAME host             starts a recorder in front of a server, and sets $NAME to its host and port
@@ -64,7 +66,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"people": scriptPeople, "serve": scriptServe, "spawn": scriptSpawn, "say": scriptSay, "see": scriptSee, "eof": scriptEOF,
-			"signal": scriptSignal, "end": scriptEnd, "dies": scriptDies, "tap": scriptTap, "tapped": scriptTapped, "forge": scriptForge,
+			"signal": scriptSignal, "logged": scriptLogged, "end": scriptEnd, "dies": scriptDies, "tap": scriptTap, "tapped": scriptTapped, "forge": scriptForge,
 			"text": scriptText, "repeat": scriptRepeat, "future": scriptFuture, "old": scriptOld, "code": scriptCode, "free": scriptFree,
 		},
 		RequireUniqueNames: true,
@@ -200,6 +202,22 @@ func scriptEOF(ts *testscript.TestScript, neg bool, args []string) {
 func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, 2, "signal NAME TERM|INT|KILL")
 	ts.Check(actorOf(ts, args[0]).signal(args[1]))
+}
+
+func scriptLogged(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 2, "logged NAME pattern")
+	re, err := regexp.Compile(args[1])
+	ts.Check(err)
+	a := actorOf(ts, args[0])
+	for deadline := time.Now().Add(scriptWait); ; time.Sleep(time.Millisecond) {
+		_, log := a.output()
+		switch {
+		case re.Match(log):
+			return
+		case time.Now().After(deadline):
+			ts.Fatalf("waited without %q\n[stderr]\n%s", args[1], log)
+		}
+	}
 }
 
 func scriptEnd(ts *testscript.TestScript, neg bool, args []string) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,8 +33,8 @@ func TestSoak(t *testing.T) {
 		}
 		length, long = d, true
 	}
-	if testing.Short() {
-		t.Skip("takes seconds")
+	if testing.Short() || runtime.GOOS == "windows" {
+		t.Skip("takes seconds, and signals")
 	}
 	server := newCrowdServer(t, soakVisitors)
 	soak := &soak{t: t, server: server}
