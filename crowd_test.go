@@ -41,12 +41,15 @@ func newCrowdServer(t *testing.T, users int, flags ...string) *crowdServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, log := a.output() // the address of the clients comes later
-	at := regexp.MustCompile(`msg=metrics at=(\S+)`).FindSubmatch(log)
-	if at == nil {
-		t.Fatalf("no address of the metrics in\n%s", log)
+	for deadline := time.Now().Add(scriptWait); ; time.Sleep(time.Millisecond) { // the log comes by another pipe
+		_, log := a.output()
+		if at := regexp.MustCompile(`msg=metrics at=(\S+)\n`).FindSubmatch(log); at != nil {
+			return &crowdServer{t, a, address, "http://" + string(at[1]) + "/metrics"}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no address of the metrics in\n%s", log)
+		}
 	}
-	return &crowdServer{t, a, address, "http://" + string(at[1]) + "/metrics"}
 }
 
 // A vitals is what a server's process says of itself.
