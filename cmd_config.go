@@ -72,7 +72,9 @@ func listSettings(c *cli.Context, given settings) error {
 	takers := map[string][]string{}
 	walk(c.App.Commands, func(path string, command *cli.Command) {
 		for _, f := range command.Flags {
-			takers[f.Names()[0]] = append(takers[f.Names()[0]], path)
+			if name := f.Names()[0]; !isTyped(command, name) {
+				takers[name] = append(takers[name], path)
+			}
 		}
 	})
 	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 3, ' ', 0)

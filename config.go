@@ -31,6 +31,12 @@ const (
 // typedOnly are the flags that are about one occasion: nobody should overwrite a file because of a variable that was set last week.
 var typedOnly = []string{"batch", "config", "force", "from", "help", "invite", "output", "plain", "yes"}
 
+// isTyped says whether a flag of a command is for the command line alone. The client's password file is not: whose password an admin's
+// command sets is about one occasion, and a variable that is there for the client must not answer for it.
+func isTyped(command *cli.Command, name string) bool {
+	return slices.Contains(typedOnly, name) || name == "password-file" && command.Name != "client"
+}
+
 // A setting is the value of a flag that was not typed, and where it is from: a variable, or file:line.
 type setting struct{ value, source string }
 
@@ -95,7 +101,7 @@ func currentSettings(c *cli.Context) (*inForce, error) {
 func (now *inForce) apply(c *cli.Context) error {
 	for _, f := range c.Command.Flags {
 		name := f.Names()[0]
-		if s, ok := now.given[name]; ok && !now.typed[name] {
+		if s, ok := now.given[name]; ok && !now.typed[name] && !isTyped(c.Command, name) {
 			if c.Set(name, s.value) != nil {
 				return s.misfit(f)
 			}
@@ -168,7 +174,7 @@ func variable(name string) string {
 func settable(commands []*cli.Command) (names []string) {
 	walk(commands, func(_ string, command *cli.Command) {
 		for _, f := range command.Flags {
-			if name := f.Names()[0]; !slices.Contains(typedOnly, name) && !slices.Contains(names, name) {
+			if name := f.Names()[0]; !isTyped(command, name) && !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}
@@ -239,7 +245,7 @@ func valuesOf(command *cli.Command, given settings) ([]flagValue, error) {
 	var values []flagValue
 	for _, f := range command.Flags {
 		name := f.Names()[0]
-		if slices.Contains(typedOnly, name) {
+		if isTyped(command, name) {
 			continue
 		}
 		set := flag.NewFlagSet("", flag.ContinueOnError)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -140,5 +141,38 @@ func TestNoFlagIsASecret(t *testing.T) {
 	out, _, _ := sim(t, "config")
 	if strings.Contains(out, "SIM_FORCE") || strings.Contains(out, "SIM_YES") {
 		t.Errorf("a variable answers for a person:\n%s", out)
+	}
+}
+
+// A password file that is there for the client answers for nobody whom the admin registers: mallory must not get alice's password.
+func TestPasswordFileIsTheClients(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "alice.pw")
+	if err := os.WriteFile(file, []byte("copper-anvil-62-violet\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := writeConfig(t, "password-file = "+file+"\n")
+	t.Setenv("SIM_DB", filepath.Join(dir, "sim.db"))
+	for _, way := range []map[string]string{{"SIM_PASSWORD_FILE": file}, {"SIM_CONFIG": config}} {
+		t.Run("", func(t *testing.T) {
+			for name, value := range way {
+				t.Setenv(name, value)
+			}
+			if out, _, code := sim(t, "config", "client"); code != 0 || !strings.Contains(out, file) {
+				t.Errorf("%d: the client does not take it:\n%s", code, out)
+			}
+			for _, command := range [][]string{{"adduser"}, {"users", "passwd"}} {
+				if out, errs, code := sim(t, append([]string{"config"}, command...)...); code != 0 || strings.Contains(out, "password-file") {
+					t.Errorf("%d: %v takes it:\n%s%s", code, command, out, errs)
+				}
+			}
+			// Nobody is asked by mistake: where there is a terminal, this context is over before anybody types.
+			over, cancel := context.WithCancel(t.Context())
+			cancel()
+			var out, errs bytes.Buffer
+			if code := run(over, []string{"adduser", "mallory"}, strings.NewReader(""), &out, &errs); code == 0 || out.Len() > 0 {
+				t.Errorf("%d: %s%s", code, &out, &errs)
+			}
+		})
 	}
 }
