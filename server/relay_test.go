@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -286,7 +287,7 @@ func TestFloodWithoutReading(t *testing.T) {
 				}
 				defer w.leave(w.strangers(others))
 				base := w.server.pool.held.Load()
-				written := 0
+				var written atomic.Int32
 				if frames == nil {
 					frames = proto.NewPasswordClient(mallory.session).Begin(nil)
 				}
@@ -295,7 +296,7 @@ func TestFloodWithoutReading(t *testing.T) {
 						if mallory.trySend(frames) != nil {
 							return
 						}
-						written++
+						written.Add(1)
 					}
 				}()
 				synctest.Wait()
@@ -304,8 +305,8 @@ func TestFloodWithoutReading(t *testing.T) {
 				}
 				alice.relay(1, "bob", proto.Tag{}, "hello")
 				bob.expectRelayed("alice", "hello")
-				if name != "Watch" && name != "Password" && written > 40 { // those two are never answered, or end it
-					t.Errorf("the server took %d records", written)
+				if n := written.Load(); name != "Watch" && name != "Password" && n > 40 { // those two are never answered, or end it
+					t.Errorf("the server took %d records", n)
 				}
 				time.Sleep(stallTime)
 				synctest.Wait()
