@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"io"
 	"net"
 	"slices"
 	"sync"
@@ -219,4 +220,60 @@ func TestDifficulty(t *testing.T) {
 			}
 		}
 	}
+}
+
+// goesWhenWoken is a client that goes in the moment in which its turn comes.
+type goesWhenWoken struct {
+	net.Conn
+	woken chan struct{}
+}
+
+func (c *goesWhenWoken) SetReadDeadline(t time.Time) error {
+	if t.Before(time.Now()) {
+		close(c.woken)
+	}
+	return nil
+}
+
+func (c *goesWhenWoken) Read([]byte) (int, error) { <-c.woken; return 0, io.EOF }
+
+// The turn of a client that goes as it comes is the next one's, in both queues.
+func TestTurnOfOneWhoHasGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, g := newBudget(1), newGuessing()
+		release := b.occupy(t)
+		held, _ := parked(t, 1)
+		g.begin(held)
+		var everybody sync.WaitGroup
+		for i := range 2 {
+			for name, wait := range map[string]func(c *conn) error{
+				"budget": func(c *conn) error { return b.do(c, loginStep, func() {}) },
+				"name": func(c *conn) error {
+					err := g.begin(c)
+					if err == nil {
+						g.end(c, false, false)
+					}
+					return err
+				},
+			} {
+				c, _ := parked(t, 1)
+				want := error(nil)
+				if i == 0 {
+					c.net, want = &goesWhenWoken{c.net, make(chan struct{})}, errGone
+				}
+				everybody.Go(func() {
+					if err := wait(c); err != want {
+						t.Errorf("%s, %d: %v", name, i, err)
+					}
+				})
+			}
+			synctest.Wait()
+		}
+		release()
+		g.end(held, false, false)
+		everybody.Wait()
+		if b.running != 0 || g.cells[held.cell].evaluating || len(g.lines) != 0 {
+			t.Errorf("%d steps run, or the name's turn is taken", b.running)
+		}
+	})
 }
