@@ -59,7 +59,10 @@ var knownSRP = []attack{
 	{name: "a stored verifier that is 0, 1, N-1 or not below N", source: "docs/PROTOCOL.md 9", tests: by(
 		"proto/srp TestDamagedVerifier", "proto TestVerifierOutOfRange", "proto TestErrorsOfTheStoreAreOurs")},
 	{name: "SRP hands out the salt before it knows who asks", source: "RFC 5054", left: "not defended against: it is in the nature of SRP, and said in docs/SECURITY.md"},
-	{name: "guessing at the login", source: "docs/SECURITY.md", left: "not yet: a guess costs the puzzle, but there is no limit for a name"},
+	{name: "guessing at the login", source: "docs/SECURITY.md", tests: by("server TestGuessesAtOneName", "server TestAccountPuzzleFollowsTheName", "server TestProofWithoutAccountSolutionHasNoTurn")},
+	{name: "guessing one password at many names", source: "docs/SECURITY.md", tests: by("server TestSprayedPasswords", "server TestHarderPuzzlesOfABadNetwork")},
+	{name: "guesses at a name keep its owner out", source: "docs/SECURITY.md", tests: by("server TestAliceInAFloodOfGuesses", "server TestFullLine", "server TestHomes")},
+	{name: "the wait or the puzzle of a name tells that it exists", source: "docs/SECURITY.md", tests: by("server TestInventedNamesHaveTheSameLine", "server TestRightPasswordsDoNotWait")},
 	{name: "secrets seen in power, emanations or by a neighbour in the processor", source: "", left: "out of reach: bigmod's constant time is taken at its word"},
 }
 
@@ -96,7 +99,8 @@ var knownElsewhere = []attack{
 	{name: "one solution is spent many times", source: "TecharoHQ/anubis#1002", tests: by(
 		"proto TestSolutionIsTakenOnce", "proto TestServerRefusesSolutionReplayedElsewhere", "proto/puzzle TestMallorySpendsTheWorkElsewhere")},
 	{name: "somebody in the middle spends another's work on a login of his own", source: "docs/PROTOCOL.md 4.1", tests: by("proto TestServerRefusesSolutionForAnotherLogin")},
-	{name: "solved puzzles by the thousand, from a graphics card", source: "Tor's proposal 327", left: "not yet: the difficulty is fixed, and handshakes have no budget"},
+	{name: "solved puzzles by the thousand, from a graphics card", source: "Tor's proposal 327", tests: by(
+		"server TestMoreSolvedPuzzlesThanWork", "server TestOrderOfTheBudget", "server TestBudgetSendsAway", "server TestDifficulty")},
 	{name: "a text that is a terminal's escape sequence", source: "gurk-rs#384", tests: by("client TestHarmless", "client TestHarmlessEveryCharacter", "client TestHarmlessLookAlikes", ". TestScript")},
 	{name: "a pasted text becomes commands", source: "docs/SECURITY.md", tests: by("client TestPaste", "client TestPastedPassword")},
 	{name: "two passwords become one", source: "RFC 8265", tests: by("password TestPrepare")},
@@ -109,6 +113,8 @@ var knownElsewhere = []attack{
 		"server TestCodeLetsChooseAPassword", "server TestChoosingTakesNothingElse", "server TestCodeEndsNoSession", "server TestWhoMayNotLogIn")},
 	{name: "a receiver who does not read takes the relay's memory", source: "docs/PROTOCOL.md 6", tests: by("server TestFrozenReader", "server TestSlowReader", "server TestFloodWithoutReading", "server TestPool")},
 	{name: "connections that say nothing take all places", source: "docs/PROTOCOL.md 4.3", tests: by("server TestFloodOfSilentConnections", "server TestEvictionSparesAGoodMAC", ". TestFloodOfSilence")},
+	{name: "connections that stop at any step of the login take all places", source: "docs/PROTOCOL.md 4.3", tests: by("server TestFloods", "server TestFloodOfOneNetworkEvictsItself", "server TestHalfOfThePool")},
+	{name: "descriptors run out, and nobody is let in again", source: "", tests: by("server TestNoFileDescriptors", "server TestAcceptSurvivesErrors")},
 }
 
 // What ends a login, at each of its ends (docs/PROTOCOL.md 4.3). With A and B out of range, u = 0 and the parameters of Argon2id, which are above.
