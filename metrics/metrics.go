@@ -87,8 +87,8 @@ func handler(s *server.Server) http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		h := s.Health()
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		fmt.Fprintf(w, "ok sessions=%d max_conns=%d puzzle_bits=%d queue_wait=%s memory_mib=%d goroutines=%d\n",
-			h.Sessions, h.MaxConns, h.PuzzleBits, h.QueueWait.Round(time.Millisecond), h.Memory>>20, h.Goroutines)
+		fmt.Fprintf(w, "ok sessions=%d detached=%d max_conns=%d puzzle_bits=%d queue_wait=%s memory_mib=%d goroutines=%d\n",
+			h.Sessions, h.Detached, h.MaxConns, h.PuzzleBits, h.QueueWait.Round(time.Millisecond), h.Memory>>20, h.Goroutines)
 	})
 	return mux
 }
@@ -98,6 +98,7 @@ type collector struct{ server *server.Server }
 
 var (
 	sessions     = describe("sessions", "People who are logged in.")
+	detached     = describe("sessions_detached", "Of them, those without a connection, who may come back.")
 	connections  = describe("connections", "Connections, by what they have shown so far.", "stage")
 	maximum      = describe("connections_limit", "Connections that there can be.")
 	accepted     = describe("connections_accepted_total", "Connections that were let in.")
@@ -133,6 +134,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	h, n := c.server.Health(), c.server.Counters()
 	gauge(sessions, float64(h.Sessions))
+	gauge(detached, float64(h.Detached))
 	gauge(maximum, float64(h.MaxConns))
 	gauge(bits, float64(h.PuzzleBits))
 	gauge(queueWait, h.QueueWait.Seconds())

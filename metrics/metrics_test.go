@@ -112,7 +112,7 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("there is a label %q", label[1])
 		}
 	}
-	if code, body := get(t, at+"/healthz"); code != http.StatusOK || !strings.HasPrefix(body, "ok sessions=0 max_conns=") || strings.Count(body, "\n") != 1 {
+	if code, body := get(t, at+"/healthz"); code != http.StatusOK || !strings.HasPrefix(body, "ok sessions=0 detached=0 max_conns=") || strings.Count(body, "\n") != 1 {
 		t.Errorf("%d %q", code, body)
 	}
 	if code, _ := get(t, at+"/"); code != http.StatusNotFound {

@@ -12,6 +12,7 @@ import (
 // Health is how a server is, in numbers. None of them is about one name or one address.
 type Health struct {
 	Sessions    int              // people who are logged in
+	Detached    int              // of them, those without a connection, who may come back
 	Connections [len(Stages)]int // by what they have shown
 	MaxConns    int              // connections that there can be
 	PuzzleBits  uint8            // of a log-in's puzzle, without what failures add
@@ -30,6 +31,7 @@ func (s *Server) Health() Health {
 	metrics.Read(memory)
 	h := Health{
 		Sessions:   s.registry.size(),
+		Detached:   int(s.detached.Load()),
 		PuzzleBits: s.budget.bits(time.Now()),
 		QueueWait:  time.Duration(s.counters.QueueWait.Load()),
 		Outboxes:   s.pool.held.Load(),
@@ -47,7 +49,7 @@ func (s *Server) LogHealth() {
 	for _, n := range h.Connections {
 		connections += n
 	}
-	s.log.Info("health", "sessions", h.Sessions, "connections", connections, "max_conns", h.MaxConns,
+	s.log.Info("health", "sessions", h.Sessions, "detached", h.Detached, "connections", connections, "max_conns", h.MaxConns,
 		"puzzle_bits", h.PuzzleBits, "queue_wait", h.QueueWait.Round(time.Millisecond),
 		"memory_mib", h.Memory>>20, "goroutines", h.Goroutines)
 }

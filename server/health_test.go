@@ -76,7 +76,7 @@ func TestHealthLine(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if n := strings.Count(log.String(), "msg=health sessions=0 connections=0"); n != 1 {
+		if n := strings.Count(log.String(), "msg=health sessions=0 detached=0 connections=0"); n != 1 {
 			t.Errorf("%d lines in\n%s", n, log.String())
 		}
 	})
