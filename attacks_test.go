@@ -189,7 +189,7 @@ var fuzzed = []attack{
 	{name: "a session, the server's and the client's end", source: "docs/PROTOCOL.md 6", tests: by("server FuzzSession", "client FuzzSession")},
 	{name: "puzzles, names, addresses, and what people type", source: "docs/PROTOCOL.md 2.3, 3", tests: by(
 		"proto/puzzle FuzzParse", "proto FuzzParseName", "proto FuzzParseAddress", "client FuzzParseCommand", "client FuzzLines", "client FuzzHarmless", "password FuzzPrepare", "password FuzzCheckStrength")},
-	{name: "what is typed, pasted, piped or read as JSON", source: "docs/json.md", tests: by("client/editor FuzzEditor", "client FuzzParseLine", "client FuzzParseMembers", "client FuzzParseWritten", "client FuzzClientEchoesNothing")},
+	{name: "what is typed, pasted, piped or read as JSON", source: "docs/json.md", tests: by("client/editor FuzzEditor", "client FuzzParseLine", "client FuzzParseMembers", "client FuzzParseWritten", "client FuzzClientEchoesNothing", "client FuzzErrorsEchoNothing")},
 	{name: "the admin socket", source: "", tests: by("server FuzzAdmin")},
 	{name: "the stream is cut elsewhere", source: "", tests: by("server FuzzSlicing", "client FuzzSlicing")},
 }
