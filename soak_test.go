@@ -124,11 +124,12 @@ func (s *soak) visit(address proto.Address, line *cable, i int) {
 	s.logins.Add(1)
 	whole := true
 	for range 1 + rand.IntN(8) {
+		peer := (i + 1 + rand.IntN(soakVisitors-1)) % soakVisitors
 		switch rand.IntN(8) {
 		case 0:
 			fmt.Fprintln(v.input, "list")
 		case 1:
-			fmt.Fprintf(v.input, "disconnect user%d\n", rand.IntN(soakVisitors))
+			fmt.Fprintf(v.input, "disconnect user%d\n", peer)
 		case 2:
 			fmt.Fprintln(v.input, "recv 1 200ms")
 		case 3:
@@ -137,7 +138,7 @@ func (s *soak) visit(address proto.Address, line *cable, i int) {
 			s.cuts.Add(1)
 			fallthrough
 		default:
-			fmt.Fprintf(v.input, "send user%d %s\n", (i+1+rand.IntN(soakVisitors-1))%soakVisitors, strings.Repeat("words ", 1+rand.IntN(300)))
+			fmt.Fprintf(v.input, "send user%d %s\n", peer, strings.Repeat("words ", 1+rand.IntN(300)))
 		}
 		got, err := v.result(time.Minute)
 		switch {
