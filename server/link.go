@@ -20,6 +20,8 @@ type link struct {
 	resumed []byte        // Resumed, to be written before all records; nil on a session's first link
 	ended   chan struct{} // is closed when both goroutines have done with the session
 
+	losing sync.Once
+
 	send *proto.Sender // owned by the writer
 
 	// owned by the reader
@@ -68,14 +70,16 @@ func (l *link) over(e *ending) {
 		s.end(e)
 		return
 	}
-	s.server.log.Debug("connection lost", "reason", e.reason, l.conn.who(s.name))
-	l.lose()
+	l.lose(e.reason)
 }
 
-// lose ends a link alone. Only the session's current link may be lost.
-func (l *link) lose() {
-	l.conn.net.Close()
-	l.session.out.unlink()
+// lose ends a link alone, which is the session's current one.
+func (l *link) lose(reason string) {
+	l.losing.Do(func() {
+		l.session.server.log.Debug("connection lost", "reason", reason, l.conn.who(l.session.name))
+		l.conn.net.Close()
+		l.session.out.unlink()
+	})
 }
 
 // write runs the writer.

@@ -39,7 +39,7 @@ func (s *session) resume(c *conn, login *proto.LoginServer, seen uint64) *link {
 		return nil
 	}
 	if old != nil {
-		old.lose()
+		old.lose("the client came back")
 		<-old.ended // now what was handled is final
 	}
 	l, e := s.attach(c, login, seen)
