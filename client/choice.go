@@ -72,6 +72,13 @@ func (r *runner) enrol() {
 	r.choice = newChoice()
 	r.choice.code, r.choice.old = true, r.code
 	r.code = nil
+	if r.fromFile && r.ordered() && !r.cfg.JSON {
+		// Whoever wrote these lines knew of no code: the next one is a command, and would be a password that is kept in a script.
+		r.hangUp()
+		r.fatal(ExitRefused, "the password file holds a one-time code, which asks for a new password, and lines of commands follow: "+
+			"log in once without --password-file, with the code and then the new password as the first two lines, or at a terminal")
+		return
+	}
 	r.ui.say(sayChoose)
 	r.expect = expectNew
 }

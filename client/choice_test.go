@@ -1,6 +1,8 @@
 package client
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -313,6 +315,26 @@ func TestCode(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who puts a code into the password file of a script has written commands behind it: none of them becomes a password.
+func TestCodeInAPasswordFile(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		code := s.invites("dave")
+		file := filepath.Join(t.TempDir(), "dave.pw")
+		if err := os.WriteFile(file, []byte(code+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p := s.starts(func(c *Config) { c.User, c.PasswordFile = "dave", file })
+		p.types("send alice meet me at the gym tomorrow", "list")
+		p.exits(ExitRefused)
+		p.prints()
+		p.complains("the password file holds a one-time code")
+
+		p = s.dave() // it is as good as before
+		p.types(code, newPassword)
+		p.prints("* the one-time code is right, and serves this once: choose a password", "= logged in as dave")
+	})
 }
 
 // A password that can't be is no use of the code.
