@@ -172,10 +172,11 @@ func clientTerminal(stdin, stdout *os.File) (t *client.Terminal, restore func(),
 		}{stdin, stdout},
 		UTF8: utf8Locale(), Dumb: dumbTerminal(),
 	}
+	t.Width, t.Height, err = term.GetSize(int(stdout.Fd()))
 	if t.Dumb {
 		return t, func() {}, nil
 	}
-	if t.Width, t.Height, err = term.GetSize(int(stdout.Fd())); err != nil {
+	if err != nil {
 		return nil, nil, fmt.Errorf("read the size of the terminal: %w", err)
 	}
 	before, err := term.MakeRaw(int(stdin.Fd()))

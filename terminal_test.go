@@ -332,7 +332,7 @@ func TestTerminalCharacters(t *testing.T) {
 	bob.say("send alice above")
 	alice.until("the message, and the line once", func(s *vt.Screen) bool {
 		text := strings.Join(s.Text(), "")
-		return strings.Contains(text, "< bob:above") && strings.HasSuffix(text, "alice> send bob 世界世界世界世 👍🏽🇩🇪xZ") && strings.Count(text, "send b") == 1
+		return strings.Contains(text, "< bob:  above") && strings.HasSuffix(text, "alice> send bob 世界世界世界世 👍🏽🇩🇪xZ") && strings.Count(text, "send b") == 1
 	})
 	alice.types("\r")
 	sees(t, bob, "< alice: 世界世界世界世 👍🏽🇩🇪xZ")

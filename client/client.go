@@ -56,7 +56,7 @@ type Config struct {
 // Terminal is a terminal in raw mode: what is typed comes from Read, what is shown goes to Write. What is not there is nil.
 type Terminal struct {
 	io.ReadWriter
-	Width, Height int
+	Width, Height int           // 0 where nobody knows
 	Resize        <-chan [2]int // width and height, whenever they change
 	UTF8          bool          // it shows more than ASCII
 	Dumb          bool          // it understands no escape sequences, and is not in raw mode

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 
+	"sim/client/editor"
 	"sim/proto"
 )
 
@@ -55,7 +56,7 @@ func (s *plainScreen) shows(prompt string) error {
 func (s *plainScreen) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	text := string(b)
+	text := editor.Wrap(string(b), s.terminal.Width)
 	if s.prompt != "" {
 		text = "\n" + text + s.prompt
 	}

@@ -86,10 +86,10 @@ func (p *picture) breaks(row, column, width int) (n int) {
 	return n
 }
 
-// Print shows text above the line. It ends with a line break.
+// Print shows text above the line, in rows that fit. It ends with a line break.
 func (e *Editor) Print(text string) {
 	e.erase()
-	e.out = append(e.out, strings.ReplaceAll(text, "\n", "\r\n")...)
+	e.out = append(e.out, strings.ReplaceAll(Wrap(text, e.width), "\n", "\r\n")...)
 }
 
 // Leave goes behind the line and leaves it where it is: nothing is being typed any more.
@@ -263,7 +263,7 @@ func (e *Editor) place(p *picture, cluster []byte, width, row, col int) (int, in
 		}
 		return row, col
 	case utf8.RuneCount(cluster) > 1:
-		steered = width != runesWidth(cluster)
+		steered = width != runesWidth(string(cluster))
 	}
 	if col+width > e.width {
 		row, col = row+1, 0
@@ -296,10 +296,14 @@ func escape(cluster []byte) string {
 	return b.String()
 }
 
-// runesWidth is the width for a terminal that knows no clusters.
-func runesWidth(cluster []byte) (n int) {
-	for _, r := range string(cluster) {
-		n += uniseg.StringWidth(string(r))
+// runesWidth is the width for a terminal that knows no clusters. Marks that follow their base take a column in some.
+func runesWidth(cluster string) (n int) {
+	for _, r := range cluster {
+		w := width(string(r))
+		if w == 0 && !unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf) {
+			w = 1
+		}
+		n += w
 	}
 	return n
 }

@@ -504,7 +504,7 @@ func TestPrint(t *testing.T) {
 		d.seen()
 	}
 	rows := d.screen.Text()
-	if len(rows) != 2*20+3 || rows[0] != "message 0" || rows[1] != "of bob" || strings.Count(strings.Join(rows, "\n"), "alice> ") != 1 {
+	if len(rows) != 2*20+3 || rows[0] != "message 0" || rows[1] != "  of bob" || strings.Count(strings.Join(rows, "\n"), "alice> ") != 1 {
 		t.Errorf("%q", rows)
 	}
 }
