@@ -54,4 +54,5 @@ const (
 	maxQueuedFrames = 1 << 20 // bytes that wait for the socket; more means that the server takes nothing
 	maxQueuedLines  = 256     // lines that wait for the output; from there on nothing is read from the server
 	ctrlCWait       = 2 * time.Second
+	cutWait         = 200 * time.Millisecond // without a byte, after Ctrl-C in a paste: then it was a person's, and no part of what is pasted
 )

@@ -69,11 +69,24 @@ func (s *editScreen) listen() {
 	var raw [256]byte
 	var decoder editor.Decoder
 	var last time.Time // of the last Ctrl-C
+	var cut time.Time  // when something of a paste came that Ctrl-C has ended
 	for {
 		n, err := s.terminal.Read(raw[:])
 		var now []editor.Key
+		if time.Since(cut) < cutWait {
+			cut = time.Now()
+		} else {
+			cut = time.Time{}
+		}
 		decoder.Decode(raw[:n], func(k editor.Key) {
 			switch {
+			case !cut.IsZero():
+				clear(k.Paste)
+				return
+			case k.Code == editor.CutPaste:
+				cut = time.Now()
+				s.hint("the paste was dropped")
+				return
 			case k.Code == editor.Stop && s.terminal.Suspend != nil:
 				s.suspend()
 				return

@@ -349,6 +349,25 @@ func TestPaste(t *testing.T) {
 	})
 }
 
+// A paste whose end never comes is ended by Ctrl-C. One that has a Ctrl-C in it is not: what follows in it is nobody's keys.
+func TestPasteWithoutItsEnd(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		bob := s.comes("bob")
+		p := s.sits(nil)
+		p.meetsAt("alice")
+		p.presses(pasteStart+"lost\r", "more", "\x03")
+		p.shows("* the paste was dropped", "alice> ")
+		time.Sleep(cutWait)
+		p.presses("list" + enter)
+		p.shows("= online (2): alice bob")
+		p.presses(pasteStart+"one\x03send bob evil\r", "send bob evil\r", "send bob evil\r"+pasteEnd)
+		time.Sleep(cutWait)
+		p.presses("send bob good" + enter)
+		p.shows("= bob: delivered")
+		bob.prints("< alice: good")
+	})
+}
+
 // While somebody is talked to, several lines go to them.
 func TestPasteToATarget(t *testing.T) {
 	for _, tt := range []struct{ before, target, to string }{

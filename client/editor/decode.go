@@ -43,6 +43,7 @@ const (
 	Stop      // Ctrl-Z
 	Paste
 	LongPaste // of more than maxPaste bytes; they are dropped
+	CutPaste  // Ctrl-C in a paste whose end may never come: it is dropped, and what comes next are keys again
 )
 
 const (
@@ -52,12 +53,13 @@ const (
 
 const (
 	esc        = 0x1b
+	interrupt  = 0x03
 	pasteStart = "200~" // behind ESC [
 	pasteEnd   = "\x1b[201~"
 )
 
 var controls = map[byte]Code{
-	0x01: Home, 0x02: Left, 0x03: Interrupt, 0x04: EOF, 0x05: End, 0x06: Right, 0x08: Backspace, '\t': Tab, '\n': Enter, 0x0b: KillAfter,
+	0x01: Home, 0x02: Left, interrupt: Interrupt, 0x04: EOF, 0x05: End, 0x06: Right, 0x08: Backspace, '\t': Tab, '\n': Enter, 0x0b: KillAfter,
 	0x0c: Clear, '\r': Enter, 0x0e: Down, 0x10: Up, 0x15: KillBefore, 0x17: KillBlank, 0x19: Yank, 0x1a: Stop, 0x7f: Backspace,
 }
 
@@ -227,8 +229,14 @@ func (d *Decoder) ground(c byte, emit func(Key)) {
 	emit(Key{Code: Char, Rune: r})
 }
 
-// pasted takes a byte of a paste, or of its end.
+// pasted takes a byte of a paste, or of its end. Ends get lost; Ctrl-C, or the start of another paste, then ends this one.
 func (d *Decoder) pasted(c byte, emit func(Key)) {
+	if c == interrupt {
+		d.dropPaste()
+		d.state, d.paste = ground, nil
+		emit(Key{Code: CutPaste})
+		return
+	}
 	if c == pasteEnd[d.end] {
 		if d.end++; d.end == len(pasteEnd) {
 			d.endPaste(emit)
@@ -243,6 +251,15 @@ func (d *Decoder) pasted(c byte, emit func(Key)) {
 		return
 	}
 	d.keep(c)
+	if bytes.HasSuffix(d.paste, []byte("\x1b["+pasteStart)) {
+		d.dropPaste()
+	}
+}
+
+// dropPaste overwrites what has come of a paste.
+func (d *Decoder) dropPaste() {
+	clear(d.paste)
+	d.paste, d.end, d.long = d.paste[:0], 0, false
 }
 
 func (d *Decoder) keep(b ...byte) {

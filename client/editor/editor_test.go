@@ -210,8 +210,10 @@ func TestKeys(t *testing.T) {
 		{"a paste", opens + "two\twords" + closes, "two\twords|"},
 		{"a paste with its line break", opens + "one\r\n" + closes, "one|"},
 		{"a paste in the middle", "ad" + left + opens + "bc" + closes, "abc|d"},
-		{"keys in a paste", opens + "a\x03\x04\x1b[D\x15\x1b[20\x7f\x9b\xff\u0090b" + closes + "c", "a[D[20bc|"},
+		{"keys in a paste", opens + "a\x04\x1b[D\x15\x1b[20\x7f\x9b\xff\u0090b" + closes + "c", "a[D[20bc|"},
 		{"the half of an end in a paste", opens + "a\x1b[201\x1b[201x" + closes + "c", "a[201[201xc|"},
+		{"a paste whose end is lost, and Ctrl-C", "ab" + opens + "lost\x1b[201\x03c", "abc|"},
+		{"a paste whose end is lost, and another", "ab" + opens + "lost" + opens + "c" + closes, "abc|"},
 		{"Ctrl-C", "abc\x03d", "d|"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -248,7 +250,7 @@ func TestPasteIsCleared(t *testing.T) {
 	d := sitAt(t, 80, 24)
 	d.begins("password: ", Secret)
 	var pastes [][]byte
-	d.decoder.Decode([]byte(opens+"hun\x03\x03ter2\r"+closes+opens+strings.Repeat("long", maxPaste)+closes), func(k Key) {
+	d.decoder.Decode([]byte(opens+"hun\x04\x04ter2\r"+closes+opens+strings.Repeat("long", maxPaste)+closes), func(k Key) {
 		whole := k.Paste[:cap(k.Paste)]
 		if rest := whole[len(k.Paste):]; len(bytes.Trim(rest, "\x00")) > 0 {
 			t.Errorf("behind the paste is %q", rest[:10])
