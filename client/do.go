@@ -19,6 +19,7 @@ func (r *runner) do(ctx context.Context, c command) {
 		r.doLogin(ctx, c)
 	default:
 		if r.session == nil {
+			r.foreign = r.foreign || c.name != "" || c.text != ""
 			r.fail(faultLogin, "log in first: login <username>")
 			if c.verb == verbPasswd {
 				r.swallow(c, passwdLines)

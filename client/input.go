@@ -20,8 +20,9 @@ type ask struct {
 
 // typed is a line or why there is none.
 type typed struct {
-	line []byte
-	err  error // io.EOF, errLineTooLong, or the reader's
+	line  []byte
+	err   error  // io.EOF, errLineTooLong, or the reader's
+	under prompt // at a terminal: what stood before the line when it was over
 }
 
 func newInput(r io.Reader, mostBytes int, askPassword func(string) ([]byte, error), s screen) *input {
@@ -33,7 +34,7 @@ func newInput(r io.Reader, mostBytes int, askPassword func(string) ([]byte, erro
 			var t typed
 			switch {
 			case s != nil:
-				t.line, t.err = s.read(a)
+				t = s.read(a)
 			case a.secret && askPassword != nil:
 				t.line, t.err = askPassword(a.prompt.question)
 			default:

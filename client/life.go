@@ -47,9 +47,10 @@ func (r *runner) as(ctx context.Context, user string, fromFile bool) {
 			return
 		}
 		r.ui.say(saidError{Code: faultName, Text: err.Error()})
-		r.expect = expectUser
+		r.expect, r.foreign = expectUser, true
 		return
 	}
+	r.foreign = r.foreign || r.name != (proto.Name{}) && r.name != name
 	r.name, r.fromFile = name, fromFile
 	if !fromFile {
 		r.expect = expectPassword
@@ -257,11 +258,19 @@ func (r *runner) endSession(why string) {
 	}
 	r.results()
 	r.ui.user("")
-	r.target = proto.Name{}
+	r.away.user, r.away.target, r.target = r.name, r.target, proto.Name{}
 	r.endTyping()
 	if r.ordered() {
 		r.over = true
 	}
+}
+
+// comesBack goes on where the same user's session was lost.
+func (r *runner) comesBack() {
+	if r.away.user == r.name && r.away.target != (proto.Name{}) {
+		r.talkTo("", r.away.target)
+	}
+	r.away.user = proto.Name{}
 }
 
 // endTyping makes what is being typed nobody's: a command at a new prompt, or of a password nothing.
@@ -288,7 +297,7 @@ func (r *runner) left() {
 	r.over = over
 	r.conn.wait(logoutWait)
 	r.ui.wipe()
-	r.onScreen = proto.Name{}
+	r.onScreen, r.foreign, r.away.user = proto.Name{}, false, proto.Name{}
 	r.ui.answer(r.id, saidLogout{userField{name.String()}})
 	if r.ended {
 		r.over = true

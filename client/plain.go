@@ -24,13 +24,14 @@ func newPlainScreen(t *Terminal, secret func(prompt string) ([]byte, error)) *pl
 	return &plainScreen{terminal: t, lines: newLineReader(t, maxLine), secret: secret}
 }
 
-func (s *plainScreen) read(a ask) ([]byte, error) {
+func (s *plainScreen) read(a ask) typed {
 	text := a.prompt.text(s.terminal.UTF8)
 	if a.secret && s.secret != nil {
-		return s.secret(text)
+		line, err := s.secret(text)
+		return typed{line: line, err: err}
 	}
 	if err := s.shows(text); err != nil {
-		return nil, err
+		return typed{err: err}
 	}
 	line, err := s.lines.next()
 	out := slices.Clone(line)
@@ -41,8 +42,11 @@ func (s *plainScreen) read(a ask) ([]byte, error) {
 	if err == io.EOF {
 		io.WriteString(s.terminal, "\n")
 	}
-	return out, err
+	return typed{out, err, a.prompt} // under which it was begun, whatever has come since
 }
+
+// keep can't: what is typed here is the system's.
+func (*plainScreen) keep(prompt, []byte) error { return nil }
 
 // shows shows a prompt.
 func (s *plainScreen) shows(prompt string) error {

@@ -40,17 +40,19 @@ type runner struct {
 	name      proto.Name // who logs in, or is logged in
 	fromFile  bool       // the password comes from --password-file
 	refusals  int
-	code      []byte           // the prepared password of the log-in, if it has a one-time code's form, until the log-in has ended
-	aboutCode string           // what to say of a refused password that is or may be one
-	choice    *choice          // a change of password is being typed or under way
-	relogin   []byte           // a password to log in with, just set
-	wrongOld  int              // old passwords in this session
-	target    proto.Name       // whom whole lines go to, if anybody
-	advised   map[string]bool  // what a person was told to do about an outcome, in this session
-	seen      bool             // somebody was logged in before
-	onScreen  proto.Name       // whose messages the terminal may still show
-	login     chan loginResult // a login is under way
-	working   chan string      // what it works on; nobody sends where nobody is told
+	code      []byte                            // the prepared password of the log-in, if it has a one-time code's form, until the log-in has ended
+	aboutCode string                            // what to say of a refused password that is or may be one
+	choice    *choice                           // a change of password is being typed or under way
+	relogin   []byte                            // a password to log in with, just set
+	wrongOld  int                               // old passwords in this session
+	target    proto.Name                        // whom whole lines go to, if anybody
+	advised   map[string]bool                   // what a person was told to do about an outcome, in this session
+	seen      bool                              // somebody was logged in before
+	onScreen  proto.Name                        // whose messages the terminal may still show
+	foreign   bool                              // it may show something of somebody else, too: a name that was tried, a line that was typed at nobody's prompt
+	away      struct{ user, target proto.Name } // of the session that was lost last: its user's next one goes on talking to the same one
+	login     chan loginResult                  // a login is under way
+	working   chan string                       // what it works on; nobody sends where nobody is told
 	cancel    context.CancelFunc
 
 	// the session
@@ -172,14 +174,15 @@ func (r *runner) event(e event) {
 		r.up = true
 		clear(r.code)
 		r.code = nil
-		if r.onScreen != r.name && r.onScreen != (proto.Name{}) {
-			r.ui.wipe() // of a user whose session was lost
+		if r.foreign || r.onScreen != r.name && r.onScreen != (proto.Name{}) {
+			r.ui.wipe() // of a user whose session was lost, or of whoever tried another name
 		}
-		r.onScreen = r.name
+		r.onScreen, r.foreign = r.name, false
 		r.ui.user(r.name.String())
 		r.ui.answer(r.id, saidLogin{userField{r.name.String()}})
 		if !r.ordered() {
 			r.session.list(0, proto.Prefix{})
+			r.comesBack()
 		}
 	case message:
 		r.ui.know(e.from)

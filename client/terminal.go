@@ -17,10 +17,11 @@ import (
 // wait for the terminal.
 type screen interface {
 	io.Writer // whole lines, above the one that is being typed
-	read(a ask) ([]byte, error)
+	read(a ask) typed
 	reprompt(p prompt) error
-	progress(step string) error // of a log-in, until the next line or ""
-	wipe() error                // what one user saw, before the next one comes
+	keep(under prompt, line []byte) error // that was typed, and not taken, until its user is back
+	progress(step string) error           // of a log-in, until the next line or ""
+	wipe() error                          // what one user saw, before the next one comes
 	user(name string)
 	know(names []proto.Name)
 	hints() <-chan string // what the keys want told
@@ -45,12 +46,19 @@ type editScreen struct {
 
 	drawing chan struct{} // a lock: whoever is in it may wait for a terminal that takes nothing
 	editor  *editor.Editor
-	target  string // guarded by drawing: whom the line goes to, if it is no command
+	prompt  prompt // guarded by drawing: what stands before the line
 	paste   []byte // guarded by drawing: several lines, until the question about them is answered
+	draft   draft  // guarded by drawing
 
 	mu    sync.Mutex
 	names map[string]bool // guarded by mu
 	fresh bool            // guarded by mu: the next line begins without anything of a user before
+}
+
+// A draft is a line whose session ended before it was over. It is its user's, and nobody else's.
+type draft struct {
+	under prompt
+	line  []byte
 }
 
 // newScreen takes a terminal. interrupt is called at the second Ctrl-C, whatever the client is doing.
@@ -176,27 +184,54 @@ func (s *editScreen) wipe() error { return s.draw(func(e *editor.Editor) { e.Wip
 // close gives the terminal back as it was found; the raw mode is its owner's to end.
 func (s *editScreen) close() {
 	close(s.closed)
-	s.draw(func(e *editor.Editor) { e.Quit() }, pasteOff)
+	s.draw(func(e *editor.Editor) { s.setDraft(prompt{}, nil); e.Quit() }, pasteOff)
 	s.keys.forget()
 }
 
-// reprompt changes what stands before the line that is being typed.
+// reprompt changes what stands before the line that is being typed. What was begun in a session that is over is no command at the next prompt.
 func (s *editScreen) reprompt(p prompt) error {
 	return s.draw(func(e *editor.Editor) {
-		s.target = p.target
-		e.SetPrompt(p.text(s.terminal.UTF8))
 		if p.user == "" {
+			s.setAside(e)
 			e.Forget()
 		}
+		s.prompt = p
+		e.SetPrompt(p.text(s.terminal.UTF8))
 	})
 }
 
-// user begins anew when nobody is logged in any more.
+// setAside takes what is being typed away from a session that is over.
+func (s *editScreen) setAside(e *editor.Editor) {
+	if s.prompt.user == "" {
+		return
+	}
+	if s.paste != nil {
+		s.dropPaste()
+		e.Ask("")
+		s.hint("nothing of the paste was sent: the session has ended")
+	}
+	if line := e.Take(); len(line) > 0 {
+		s.setDraft(s.prompt, line)
+		s.hint("the line that you were typing comes back when " + s.prompt.user + " logs in again")
+	}
+}
+
+func (s *editScreen) setDraft(under prompt, line []byte) {
+	clear(s.draft.line)
+	s.draft = draft{under, line}
+}
+
+func (s *editScreen) keep(under prompt, line []byte) error {
+	return s.draw(func(*editor.Editor) { s.setDraft(under, line) })
+}
+
+// user begins anew with each user, and when nobody is logged in any more: what was typed in between is nobody's.
 func (s *editScreen) user(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fresh = true
 	if name == "" {
-		s.mu.Lock()
-		s.names, s.fresh = make(map[string]bool), true
-		s.mu.Unlock()
+		s.names = make(map[string]bool)
 	}
 }
 
@@ -227,22 +262,21 @@ func (s *editScreen) complete(before string) (int, []string) {
 		names = append(names, n)
 	}
 	s.mu.Unlock()
-	return fitting(before, s.target != "", names)
+	return fitting(before, s.prompt.target != "", names)
 }
 
 // read reads a line with its prompt.
-func (s *editScreen) read(a ask) ([]byte, error) {
+func (s *editScreen) read(a ask) typed {
 	if err := s.begin(a); err != nil {
-		return nil, err
+		return typed{err: err}
 	}
 	for {
 		k, more, err := s.keys.take()
 		if err != nil {
-			return nil, err
+			return typed{err: err}
 		}
-		line, err := s.press(k, !more)
-		if line != nil || err != nil {
-			return line, err
+		if t := s.press(k, !more); t.line != nil || t.err != nil {
+			return t
 		}
 	}
 }
@@ -263,15 +297,23 @@ func (s *editScreen) begin(a ask) error {
 		if fresh {
 			e.Forget()
 		}
-		s.target = a.prompt.target
+		s.prompt = a.prompt
 		e.Begin(a.prompt.text(s.terminal.UTF8), mode)
+		if a.prompt.user == "" {
+			return
+		}
+		if d := s.draft; d.under.user == a.prompt.user && d.under.target == a.prompt.target {
+			e.Insert(d.line)
+		}
+		s.setDraft(prompt{}, nil)
 	})
 }
 
 // press gives the editor a key, and returns the line when it is over. More keys may be drawn at once.
-func (s *editScreen) press(k editor.Key, last bool) (line []byte, err error) {
+func (s *editScreen) press(k editor.Key, last bool) (t typed) {
 	s.drawing <- struct{}{}
 	defer func() { <-s.drawing }()
+	t.under = s.prompt
 	event := s.editor.Key(k)
 	switch event.Kind {
 	case editor.Pasted:
@@ -279,28 +321,28 @@ func (s *editScreen) press(k editor.Key, last bool) (line []byte, err error) {
 	case editor.Yes:
 		event = s.sendPaste()
 	case editor.No:
-		clear(s.paste)
+		s.dropPaste()
 		s.hint("nothing of the paste was sent")
 	case editor.TooLong:
 		s.hint(fmt.Sprintf("the line is full: a message has at most %d bytes", maxText))
 	}
 	switch event.Kind {
 	case editor.Ended:
-		line, err = nil, io.EOF
+		t.err = io.EOF
 	case editor.Line:
-		line = event.Text
+		t.line = event.Text
 	}
-	if last || line != nil || err != nil {
-		if e := s.flush(); err == nil {
-			err = e
+	if last || t.line != nil || t.err != nil {
+		if err := s.flush(); t.err == nil {
+			t.err = err
 		}
 	}
-	return line, err
+	return t
 }
 
 // pasted takes several lines. They are one message or nothing, never commands.
 func (s *editScreen) pasted(text []byte) {
-	to := recipient(string(s.editor.Before()), s.target)
+	to := recipient(string(s.editor.Before()), s.prompt.target)
 	length := len(s.editor.Before()) + len(text) + len(s.editor.After())
 	switch {
 	case to == "":
@@ -332,7 +374,7 @@ func recipient(before, target string) string {
 
 // sendPaste ends the line with the paste in it.
 func (s *editScreen) sendPaste() editor.Event {
-	defer func() { clear(s.paste); s.paste = nil }()
+	defer s.dropPaste()
 	if len(s.editor.Before()) == 0 && bytes.HasPrefix(s.paste, []byte("/")) {
 		s.editor.Insert([]byte("/")) // of a text, and not of a command
 	}
@@ -340,6 +382,11 @@ func (s *editScreen) sendPaste() editor.Event {
 		return editor.Event{}
 	}
 	return s.editor.Key(editor.Key{Code: editor.Enter})
+}
+
+func (s *editScreen) dropPaste() {
+	clear(s.paste)
+	s.paste = nil
 }
 
 // keys are those that were typed and not yet taken.

@@ -46,6 +46,7 @@ func (r *runner) next(ctx context.Context) bool {
 			return false
 		}
 		r.id = r.heldID
+		r.foreign = r.foreign || r.session == nil
 		r.fail(faultLine, r.heldErr.Error())
 		r.heldErr = nil
 		return true
@@ -155,6 +156,9 @@ func (r *runner) typed(ctx context.Context, t typed) {
 		r.as(ctx, string(t.line), false)
 	case expect == expectPassword:
 		r.password(ctx, t.line)
+	case t.under.user != "" && r.session == nil:
+		r.ui.say(saidHint{"the session had ended: your last line was not run"})
+		r.ui.do(func(s screen) error { return s.keep(t.under, t.line) })
 	default:
 		c, err := r.parse(t.line)
 		clear(t.line)

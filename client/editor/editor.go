@@ -99,7 +99,7 @@ func (e *Editor) SetStatus(text string) {
 	}
 }
 
-// Ask puts a question in place of the line, which the next key answers. The line stays as it is.
+// Ask puts a question in place of the line, which the next key answers. The line stays as it is. An empty question takes one back.
 func (e *Editor) Ask(question string) { e.question = question }
 
 // Insert puts text at the cursor, or does nothing if there is no room for it.
@@ -110,6 +110,14 @@ func (e *Editor) Insert(text []byte) bool {
 	e.line = slices.Insert(e.line, e.cursor, text...)
 	e.cursor += len(text)
 	return true
+}
+
+// Take returns the line that is being typed, and leaves an empty one. Whoever gets it clears it.
+func (e *Editor) Take() []byte {
+	line := bytes.Clone(e.line)
+	e.reset()
+	e.recall = len(e.history)
+	return line
 }
 
 // Before returns what stands before the cursor, and After what stands behind it.
