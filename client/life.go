@@ -258,19 +258,22 @@ func (r *runner) endSession(why string) {
 	}
 	r.results()
 	r.ui.user("")
-	r.away.user, r.away.target, r.target = r.name, r.target, proto.Name{}
+	r.away, r.target, r.farewell = absence{r.name, r.target}, proto.Name{}, farewell{}
 	r.endTyping()
 	if r.ordered() {
 		r.over = true
 	}
 }
 
+// An absence is whom a user talked to when the session was lost.
+type absence struct{ user, target proto.Name }
+
 // comesBack goes on where the same user's session was lost.
 func (r *runner) comesBack() {
 	if r.away.user == r.name && r.away.target != (proto.Name{}) {
 		r.talkTo("", r.away.target)
 	}
-	r.away.user = proto.Name{}
+	r.away = absence{}
 }
 
 // endTyping makes what is being typed nobody's: a command at a new prompt, or of a password nothing.
@@ -291,13 +294,13 @@ func (r *runner) endTyping() {
 
 // left is the end of a log-out: the keys are gone on this side whatever the server says.
 func (r *runner) left() {
-	name, over := r.name, r.over
+	name, over, unread := r.name, r.over, r.ui.unread(r.farewell.asked)
 	r.leaving = time.Time{}
 	r.endSession("logged out")
 	r.over = over
 	r.conn.wait(logoutWait)
-	r.ui.wipe()
-	r.onScreen, r.foreign, r.away.user = proto.Name{}, false, proto.Name{}
+	r.ui.wipe(unread)
+	r.onScreen, r.foreign, r.away = proto.Name{}, false, absence{}
 	r.ui.answer(r.id, saidLogout{userField{name.String()}})
 	if r.ended {
 		r.over = true

@@ -3,6 +3,7 @@ package client
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"sim/proto"
 )
@@ -119,5 +120,76 @@ func TestLineOfASessionThatIsOver(t *testing.T) {
 		p.shows("* the session had ended: your last line was not run")
 		p.presses("quit\n")
 		p.exits(ExitLost)
+	})
+}
+
+// The wipe takes no outcome away that nobody had the time to read; and no message stays.
+func TestOutcomesOutliveTheWipe(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		wait time.Duration
+		stay bool
+	}{{"just told", 0, true}, {"read", readWait + time.Millisecond, false}} {
+		for _, leave := range []string{"quit" + enter, "logout" + enter, "\x04"} {
+			t.Run(tt.name, func(t *testing.T) {
+				story(t, func(t *testing.T, s *fakeServer) {
+					bob := s.comes("bob")
+					p := s.sits(nil)
+					p.meetsAt("alice")
+					bob.types("send alice a secret")
+					p.presses("send nobody hello"+enter, "passwd"+enter, "wrong password"+enter, "kettle anvil 62 violet"+enter, "kettle anvil 62 violet"+enter)
+					p.shows("a secret", "= nobody: failed: offline", "the password was not changed: the old one is wrong")
+					time.Sleep(tt.wait)
+					p.presses(leave)
+					_, after, wiped := strings.Cut(p.screen(), wipeSequence)
+					if !wiped || strings.Contains(after, "secret") || strings.Contains(after, "hello") || !strings.Contains(after, "= logged out alice") {
+						t.Errorf("%q", after)
+					}
+					for _, line := range []string{"= nobody: failed: offline\r\n", "the password was not changed: the old one is wrong\r\n"} {
+						if strings.Contains(after, line) != tt.stay {
+							t.Errorf("after the wipe: %q", after)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// Who leaves while something is under way is told what is waited for, and what became of it.
+func TestLeavingWaits(t *testing.T) {
+	for _, leave := range []string{"quit" + enter, "logout" + enter, "\x04"} {
+		story(t, func(t *testing.T, s *fakeServer) {
+			bob := s.comes("bob")
+			p := s.sits(nil)
+			p.meetsAt("alice")
+			bob.out.sticks()
+			p.presses("send bob hello"+enter, leave)
+			if got := p.screen(); strings.Contains(got, "waiting") {
+				t.Errorf("%q", got)
+			}
+			time.Sleep(farewellWait)
+			p.shows("* waiting for bob's acknowledgement; Ctrl-C twice ends at once")
+			time.Sleep(ackWait)
+			p.shows("= bob: unknown", wipeSequence, "= bob: unknown", "= logged out alice")
+			bob.out.works()
+		})
+	}
+}
+
+// To log out somebody else is refused, and nothing ends with it; Ctrl-C ends what waits for messages.
+func TestEndsOfRecv(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		p := s.sits(nil)
+		p.meetsAt("alice")
+		p.presses("recv 3"+enter, "logout bob"+enter)
+		if got := p.screen(); strings.Contains(got, "received") || !strings.Contains(got, "you are logged in as alice, and can log out nobody else") {
+			t.Errorf("%q", got)
+		}
+		p.presses("\x03")
+		p.shows("= received 0: interrupted")
+		p.runs()
+		p.presses("logout Alice" + enter)
+		p.shows("= logged out alice")
 	})
 }

@@ -95,7 +95,7 @@ func (s *plainScreen) progress(step string) error {
 	return err
 }
 
-func (s *plainScreen) wipe() error {
+func (s *plainScreen) wipe(string) error {
 	_, err := s.Write([]byte("* this terminal can't be cleared: what was shown stays on it\n"))
 	return err
 }
@@ -108,6 +108,6 @@ func (s *plainScreen) close() {
 	}
 }
 
-func (*plainScreen) user(string)          {}
-func (*plainScreen) know([]proto.Name)    {}
-func (*plainScreen) hints() <-chan string { return nil }
+func (*plainScreen) user(string)        {}
+func (*plainScreen) know([]proto.Name)  {}
+func (*plainScreen) hints() <-chan hint { return nil }

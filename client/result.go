@@ -77,6 +77,16 @@ func (r *runner) recvs(now time.Time) {
 	}
 }
 
+// endRecvs ends all of them.
+func (r *runner) endRecvs(why string) {
+	for _, p := range r.pending {
+		if p.verb == verbRecv {
+			p.done, p.result = true, saidRecv{r.count(p), why}
+		}
+	}
+	r.results()
+}
+
 // count takes what a recv counts.
 func (r *runner) count(p *pending) int {
 	n := min(p.count, r.received)

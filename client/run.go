@@ -40,19 +40,19 @@ type runner struct {
 	name      proto.Name // who logs in, or is logged in
 	fromFile  bool       // the password comes from --password-file
 	refusals  int
-	code      []byte                            // the prepared password of the log-in, if it has a one-time code's form, until the log-in has ended
-	aboutCode string                            // what to say of a refused password that is or may be one
-	choice    *choice                           // a change of password is being typed or under way
-	relogin   []byte                            // a password to log in with, just set
-	wrongOld  int                               // old passwords in this session
-	target    proto.Name                        // whom whole lines go to, if anybody
-	advised   map[string]bool                   // what a person was told to do about an outcome, in this session
-	seen      bool                              // somebody was logged in before
-	onScreen  proto.Name                        // whose messages the terminal may still show
-	foreign   bool                              // it may show something of somebody else, too: a name that was tried, a line that was typed at nobody's prompt
-	away      struct{ user, target proto.Name } // of the session that was lost last: its user's next one goes on talking to the same one
-	login     chan loginResult                  // a login is under way
-	working   chan string                       // what it works on; nobody sends where nobody is told
+	code      []byte           // the prepared password of the log-in, if it has a one-time code's form, until the log-in has ended
+	aboutCode string           // what to say of a refused password that is or may be one
+	choice    *choice          // a change of password is being typed or under way
+	relogin   []byte           // a password to log in with, just set
+	wrongOld  int              // old passwords in this session
+	target    proto.Name       // whom whole lines go to, if anybody
+	advised   map[string]bool  // what a person was told to do about an outcome, in this session
+	seen      bool             // somebody was logged in before
+	onScreen  proto.Name       // whose messages the terminal may still show
+	foreign   bool             // it may show something of somebody else, too: a name that was tried, a line that was typed at nobody's prompt
+	away      absence          // of the session that was lost last
+	login     chan loginResult // a login is under way
+	working   chan string      // what it works on; nobody sends where nobody is told
 	cancel    context.CancelFunc
 
 	// the session
@@ -60,6 +60,7 @@ type runner struct {
 	session  *session
 	up       bool // the server has listed the session
 	leaving  time.Time
+	farewell farewell
 	quiet    time.Time // when the last record came, or the last Ping was sent
 	stopping bool      // the server said so
 	received int       // messages shown and not counted by recv
@@ -175,7 +176,7 @@ func (r *runner) event(e event) {
 		clear(r.code)
 		r.code = nil
 		if r.foreign || r.onScreen != r.name && r.onScreen != (proto.Name{}) {
-			r.ui.wipe() // of a user whose session was lost, or of whoever tried another name
+			r.ui.wipe("") // of a user whose session was lost, or of whoever tried another name
 		}
 		r.onScreen, r.foreign = r.name, false
 		r.ui.user(r.name.String())
@@ -256,7 +257,7 @@ func (r *runner) await(ctx context.Context) {
 		defer t.Stop()
 		timer = t.C
 	}
-	var hints <-chan string
+	var hints <-chan hint
 	if r.ui.screen != nil {
 		hints = r.ui.screen.hints()
 	}
@@ -280,8 +281,11 @@ func (r *runner) await(ctx context.Context) {
 		r.ui.given()
 	case s := <-r.ui.shown:
 		r.printed(s)
-	case hint := <-hints:
-		r.ui.say(saidHint{hint})
+	case h := <-hints:
+		if h.cancels {
+			r.endRecvs("interrupted")
+		}
+		r.ui.say(saidHint{h.text})
 	case <-timer:
 	}
 }
@@ -299,6 +303,7 @@ func (r *runner) wakeup() (at time.Time) {
 	if r.session != nil {
 		due(r.session.deadline())
 		due(r.leaving)
+		due(r.farewell.deadline(time.Now()))
 		if r.pings() {
 			due(r.quiet.Add(pingAfter))
 		}

@@ -21,10 +21,10 @@ type screen interface {
 	reprompt(p prompt) error
 	keep(under prompt, line []byte) error // that was typed, and not taken, until its user is back
 	progress(step string) error           // of a log-in, until the next line or ""
-	wipe() error                          // what one user saw, before the next one comes
+	wipe(unread string) error             // what one user saw, before the next one comes; some lines are shown once more
 	user(name string)
 	know(names []proto.Name)
-	hints() <-chan string // what the keys want told
+	hints() <-chan hint // what the keys want told
 	close()
 }
 
@@ -36,11 +36,17 @@ const (
 	pasteOff = "\x1b[?2004l"
 )
 
+// A hint is what is told about a key.
+type hint struct {
+	text    string
+	cancels bool // it was Ctrl-C: what waits for messages ends, too
+}
+
 // editScreen is a terminal with a line editor.
 type editScreen struct {
 	terminal  *Terminal
 	keys      *keys
-	told      chan string
+	told      chan hint
 	interrupt func()
 	closed    chan struct{}
 
@@ -63,7 +69,7 @@ type draft struct {
 
 // newScreen takes a terminal. interrupt is called at the second Ctrl-C, whatever the client is doing.
 func newScreen(t *Terminal, interrupt func()) *editScreen {
-	s := &editScreen{terminal: t, keys: newKeys(), told: make(chan string, 1), drawing: make(chan struct{}, 1), interrupt: interrupt, closed: make(chan struct{}), names: make(map[string]bool)}
+	s := &editScreen{terminal: t, keys: newKeys(), told: make(chan hint, 1), drawing: make(chan struct{}, 1), interrupt: interrupt, closed: make(chan struct{}), names: make(map[string]bool)}
 	s.editor = editor.New(maxLine, s.complete)
 	s.editor.Resize(t.Width, t.Height)
 	s.draw(func(*editor.Editor) {}, pasteOn)
@@ -105,7 +111,7 @@ func (s *editScreen) listen() {
 				err = io.EOF
 			default:
 				last = time.Now()
-				s.hint("press Ctrl-C again to quit")
+				s.tell(hint{"press Ctrl-C again to quit", true})
 			}
 			now = append(now, k)
 		})
@@ -179,7 +185,12 @@ func (s *editScreen) progress(step string) error {
 	return s.draw(func(e *editor.Editor) { e.SetStatus(step) })
 }
 
-func (s *editScreen) wipe() error { return s.draw(func(e *editor.Editor) { e.Wipe() }) }
+func (s *editScreen) wipe(unread string) error {
+	return s.draw(func(e *editor.Editor) {
+		e.Wipe()
+		e.Print(unread)
+	})
+}
 
 // close gives the terminal back as it was found; the raw mode is its owner's to end.
 func (s *editScreen) close() {
@@ -245,11 +256,13 @@ func (s *editScreen) know(names []proto.Name) {
 	}
 }
 
-func (s *editScreen) hints() <-chan string { return s.told }
+func (s *editScreen) hints() <-chan hint { return s.told }
 
-func (s *editScreen) hint(text string) {
+func (s *editScreen) hint(text string) { s.tell(hint{text: text}) }
+
+func (s *editScreen) tell(h hint) {
 	select {
-	case s.told <- text:
+	case s.told <- h:
 	default:
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 )
 
 // expectation is what the next line of the input is.
@@ -72,13 +73,11 @@ func (r *runner) next(ctx context.Context) bool {
 // ready says whether a command's turn has come. In order, sends to one receiver are pipelined and everything else waits for the results before
 // it; at a terminal only the end of a session waits.
 func (r *runner) ready(c command) bool {
-	if c.verb == verbQuit || c.verb == verbLogout {
-		for _, p := range r.pending {
-			if p.verb == verbRecv && !r.ordered() {
-				p.done, p.result = true, saidRecv{r.count(p), "logged out"}
-			}
+	if c.verb == verbQuit || c.verb == verbLogout && (c.name == "" || c.name == r.name.String()) {
+		if !r.ordered() {
+			r.endRecvs("logged out")
+			r.waitsToLeave(time.Now())
 		}
-		r.results()
 		return len(r.pending) == 0 && r.ui.empty() // what was shown is acknowledged before the session ends
 	}
 	if !r.ordered() || len(r.pending) == 0 {
@@ -90,6 +89,37 @@ func (r *runner) ready(c command) bool {
 		}
 	}
 	return len(r.pending) < windowTexts
+}
+
+// A farewell is what a user is told who wants to leave.
+type farewell struct {
+	asked time.Time
+	told  bool // what is waited for
+}
+
+// deadline is when it is due to be told.
+func (f farewell) deadline(now time.Time) time.Time {
+	if at := f.asked.Add(farewellWait); !f.asked.IsZero() && !f.told && now.Before(at) {
+		return at
+	}
+	return time.Time{}
+}
+
+// waitsToLeave tells a user who wants to leave what is waited for, if that takes its time.
+func (r *runner) waitsToLeave(now time.Time) {
+	f := &r.farewell
+	if f.asked.IsZero() && r.session != nil {
+		f.asked = now
+	}
+	if len(r.pending) == 0 || f.told || now.Before(f.asked.Add(farewellWait)) {
+		return
+	}
+	f.told = true
+	what := "what is under way"
+	if p := r.pending[0]; p.verb == verbSend {
+		what = p.name.String() + "'s acknowledgement"
+	}
+	r.ui.say(saidHint{"waiting for " + what + "; Ctrl-C twice ends at once"})
 }
 
 // ask asks for the next line when there is room for it.

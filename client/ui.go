@@ -2,6 +2,7 @@ package client
 
 import (
 	"io"
+	"strings"
 	"time"
 
 	"sim/proto"
@@ -36,6 +37,7 @@ type ui struct {
 	screen screen // nil when commands are piped
 	look   *look  // of the screen; nil: as it is
 	json   bool   // objects in place of lines
+	recent []recent
 	queue  []line
 	busy   bool // a line is with the printer
 	lines  chan line
@@ -97,7 +99,9 @@ func (u *ui) answer(id string, s said) {
 		l.err = !u.json && s.Code != faultUndone
 	}
 	if u.look != nil {
-		l.text = u.look.dress(s, time.Now())
+		now := time.Now()
+		l.text = u.look.dress(s, now)
+		u.recall(s, l.text, now)
 	}
 	if u.json {
 		if l.text = object(s, id); l.text == "" {
@@ -141,5 +145,41 @@ func (u *ui) know(names ...proto.Name) {
 	}
 }
 
-// wipe makes the terminal forget what one user saw, before the next one logs in.
-func (u *ui) wipe() { u.do(screen.wipe) }
+// wipe makes the terminal forget what one user saw, before the next one logs in; what is unread is shown once more.
+func (u *ui) wipe(unread string) {
+	u.recent = nil
+	u.do(func(s screen) error { return s.wipe(unread) })
+}
+
+// recent is an outcome or an error that was told at a terminal; neither has a message's text in it.
+type recent struct {
+	text string
+	at   time.Time
+}
+
+func (u *ui) recall(s said, text string, now time.Time) {
+	switch s.(type) {
+	case saidSend, saidPasswd, saidError:
+	default:
+		return
+	}
+	if len(u.recent) == maxRecent {
+		u.recent = u.recent[1:]
+	}
+	u.recent = append(u.recent, recent{text, now})
+}
+
+// unread returns the lines that nobody had the time to read: those of the last seconds, and those that came since the user asked to leave.
+func (u *ui) unread(asked time.Time) string {
+	since := time.Now().Add(-readWait)
+	if !asked.IsZero() && asked.Before(since) {
+		since = asked
+	}
+	var lines strings.Builder
+	for _, r := range u.recent {
+		if !r.at.Before(since) {
+			lines.WriteString(r.text + "\n")
+		}
+	}
+	return lines.String()
+}
