@@ -20,6 +20,8 @@ func TestTerminalTalk(t *testing.T) {
 	alice.seesRow(`\d\d:\d\d \* bob is online`)
 	alice.seesPrompt("alice → bob> ")
 	alice.types("quit\r")
+	alice.seesPrompt(`send "quit" to bob as a message? [y/N]  (/quit is the command) `)
+	alice.types("y")
 	sees(t, bob, "< alice: quit")
 	alice.types("//quit is no text\r")
 	sees(t, bob, "< alice: /quit is no text")

@@ -161,6 +161,8 @@ func parseSlash(rest []byte, target string) (command, error) {
 	c, err := parseCommand(rest)
 	words := strings.TrimRight(string(rest), " ")
 	switch {
+	case target != "" && words == "verify yes":
+		return parseCommand([]byte("verify " + target + " yes"))
 	case err == nil && c.verb == verbNone:
 		return command{verb: verbTalk}, nil
 	case err == errUnknownVerb:

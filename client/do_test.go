@@ -19,11 +19,11 @@ func TestTalk(t *testing.T) {
 		bob.prints("< alice: hello bob", "< alice: quit", "< alice:   - list ", "< alice: /etc")
 		carol.prints("< alice: hello carol", "< alice: list")
 		alice.prints("= talking to bob", "= bob: delivered", "= bob: delivered", "= bob: delivered", "= bob: delivered", "= carol: delivered",
-			"= online (3): alice bob carol", "= verify yes: failed: offline", "= talking to carol", "= carol: delivered", "= talking to nobody",
+			"= online (3): alice bob carol", "= talking to carol", "= carol: delivered", "= talking to nobody",
 			"= online (3): alice bob carol")
 		alice.types("talk alice", "talk bob", "/logout", "hello", "talk bob")
 		alice.prints("= talking to bob", "= logged out alice")
-		alice.complains("line 14: that is you", "line 17: unknown command", "line 18: log in first")
+		alice.complains("line 9: the digits of this conversation were not shown yet", "line 14: that is you", "line 17: unknown command", "line 18: log in first")
 		alice.types("login alice", passwordOf("alice"), "list") // and nobody is talked to
 		alice.prints("= logged in as alice", "= online (3): alice bob carol")
 	})

@@ -36,6 +36,14 @@ func (s *plainScreen) read(a ask) typed {
 	line, err := s.lines.next()
 	out := slices.Clone(line)
 	clear(line)
+	if question := doubt(string(out), a.prompt.target, func(string) bool { return false }, s.terminal.UTF8); question != "" && err == nil {
+		if err = s.shows(question + " "); err == nil {
+			line, err = s.lines.next()
+		}
+		if len(line) == 0 || line[0] != 'y' && line[0] != 'Y' {
+			out = nil
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.prompt = ""

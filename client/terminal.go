@@ -216,9 +216,9 @@ func (s *editScreen) setAside(e *editor.Editor) {
 	if s.prompt.user == "" {
 		return
 	}
+	e.Ask("")
 	if s.paste != nil {
 		s.dropPaste()
-		e.Ask("")
 		s.hint("nothing of the paste was sent: the session has ended")
 	}
 	if line := e.Take(); len(line) > 0 {
@@ -254,6 +254,12 @@ func (s *editScreen) know(names []proto.Name) {
 			s.names[n.String()] = true
 		}
 	}
+}
+
+func (s *editScreen) knows(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.names[name]
 }
 
 func (s *editScreen) hints() <-chan hint { return s.told }
@@ -327,15 +333,24 @@ func (s *editScreen) press(k editor.Key, last bool) (t typed) {
 	s.drawing <- struct{}{}
 	defer func() { <-s.drawing }()
 	t.under = s.prompt
-	event := s.editor.Key(k)
+	var event editor.Event
+	if k.Code != editor.Enter || !s.doubts() {
+		event = s.editor.Key(k)
+	}
 	switch event.Kind {
 	case editor.Pasted:
 		s.pasted(event.Text)
 	case editor.Yes:
-		event = s.sendPaste()
+		if s.paste == nil {
+			event = s.editor.Key(editor.Key{Code: editor.Enter})
+		} else {
+			event = s.sendPaste()
+		}
 	case editor.No:
-		s.dropPaste()
-		s.hint("nothing of the paste was sent")
+		if s.paste != nil {
+			s.dropPaste()
+			s.hint("nothing of the paste was sent")
+		}
 	case editor.TooLong:
 		s.hint(fmt.Sprintf("the line is full: a message has at most %d bytes", maxText))
 	}
@@ -351,6 +366,15 @@ func (s *editScreen) press(k editor.Key, last bool) (t typed) {
 		}
 	}
 	return t
+}
+
+// doubts asks whether a line that looks like a command is meant as a text, and says whether it does.
+func (s *editScreen) doubts() bool {
+	if s.prompt.target == "" || s.editor.Asking() {
+		return false
+	}
+	s.editor.Ask(doubt(string(s.editor.Before())+string(s.editor.After()), s.prompt.target, s.knows, s.terminal.UTF8))
+	return s.editor.Asking()
 }
 
 // pasted takes several lines. They are one message or nothing, never commands.

@@ -116,6 +116,7 @@ func (u *ui) complain(text string) { u.add(line{text: text, err: true}) }
 
 // user says who is logged in, to whom history and the names belong that Tab completes.
 func (u *ui) user(name string) {
+	u.recent = nil
 	if u.screen != nil {
 		u.screen.user(name)
 	}

@@ -102,6 +102,9 @@ func (e *Editor) SetStatus(text string) {
 // Ask puts a question in place of the line, which the next key answers. The line stays as it is. An empty question takes one back.
 func (e *Editor) Ask(question string) { e.question = question }
 
+// Asking says that a question waits for its answer.
+func (e *Editor) Asking() bool { return e.question != "" }
+
 // Insert puts text at the cursor, or does nothing if there is no room for it.
 func (e *Editor) Insert(text []byte) bool {
 	if len(e.line)+len(text) > e.limit {
