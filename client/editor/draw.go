@@ -3,6 +3,7 @@ package editor
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -265,7 +266,7 @@ func (e *Editor) place(p *picture, cluster []byte, width, row, col int) (int, in
 	case utf8.RuneCount(cluster) > 1:
 		steered = width != runesWidth(string(cluster))
 	}
-	if col+width > e.width {
+	if room := max(width, runesWidth(string(face))); col > 0 && col+room > e.width { // no terminal breaks the row by itself
 		row, col = row+1, 0
 	}
 	p.faces = append(p.faces, face...)
@@ -341,6 +342,11 @@ func (p *picture) crop(first, last int) {
 	}
 }
 
+// steered says that terminals disagree about a character in it.
+func (p *picture) steered() bool {
+	return slices.ContainsFunc(p.cells, func(c cell) bool { return c.steered })
+}
+
 // face returns what is written for a cell.
 func (p *picture) face(i int) []byte {
 	from := 0
@@ -357,6 +363,11 @@ func (e *Editor) change(next *picture) {
 		same++
 	}
 	if same < len(old.cells) || same < len(next.cells) || old.end != next.end {
+		if old.steered() || next.steered() { // what a terminal made of such characters can't be mended in parts
+			e.move(0, 0)
+			e.out = append(e.out, "\x1b[J"...)
+			same = 0
+		}
 		row, col := 0, 0
 		if same > 0 {
 			last := next.cells[same-1]
@@ -368,7 +379,7 @@ func (e *Editor) change(next *picture) {
 			e.out = append(e.out, next.face(same+i)...)
 			e.column = c.col + c.width
 			if c.steered && e.column < e.width {
-				e.out = fmt.Appendf(e.out, "\x1b[%dG", e.column+1)
+				e.out = fmt.Appendf(e.out, "\x1b[%dG\x1b[K", e.column+1)
 			}
 		}
 		e.newRow(next.end - next.top)

@@ -107,7 +107,7 @@ func reference(e *Editor) (rows []string, row, col int) {
 	rows = []string{""}
 	at, cursorSet := 0, false
 	put := func(face string, w int) {
-		if at+w > e.width {
+		if at > 0 && at+widest(face) > e.width {
 			rows, at = append(rows, ""), 0
 		}
 		rows[len(rows)-1] += face
@@ -241,6 +241,29 @@ func TestNaiveTerminal(t *testing.T) {
 		_, row, col := reference(d.editor)
 		if gotRow, gotCol := d.screen.Cursor(); gotRow != row || gotCol != col {
 			t.Errorf("%q: the cursor is at %d, %d, want %d, %d", part, gotRow, gotCol, row, col)
+		}
+	}
+}
+
+// Whatever is typed and taken out again around such characters: nothing of what a naive terminal made of them stays behind.
+func TestNaiveTerminalHasNoStaleCells(t *testing.T) {
+	for _, width := range []int{80, 24, 18} {
+		for _, wide := range []string{"👨‍👩‍👧", "👍🏽", "🇩🇪", "❤️"} {
+			d := sitAt(t, width, 100)
+			d.screen.Naive = true
+			if d.types("👍🏽"); strings.Contains(d.screen.Prompt(), "🏽") {
+				t.Errorf("behind the cursor is what does not fit: %q", d.screen.Prompt())
+			}
+			d.types("\x15")
+			for _, keys := range []string{"ab", wide, "c", left, left, "\x7f", "\x7f", del, "x", wide, wide, "yz", home, del, "w", end, "\x7f", left, "\x7f", "\x15", wide, "\x7f"} {
+				d.types(keys)
+				fresh := sitAt(t, width, 100)
+				fresh.screen.Naive = true
+				fresh.types(d.line())
+				if got, want := d.screen.Text(), fresh.screen.Text(); !slices.Equal(got, want) {
+					t.Errorf("%q in %d columns shows %q, and %q when it is drawn anew", d.line(), width, got, want)
+				}
+			}
 		}
 	}
 }

@@ -148,8 +148,12 @@ func (s *Screen) joins(r string) bool {
 	if row[at] == "" || uniseg.GraphemeClusterCount(both) != 1 {
 		return false
 	}
+	width := uniseg.StringWidth(both)
+	if s.Naive {
+		width = uniseg.StringWidth(row[at])
+	}
 	s.col = at
-	s.put(both, uniseg.StringWidth(both))
+	s.put(both, width)
 	return true
 }
 
