@@ -9,10 +9,13 @@
 //	line.go       who waits to have a password tested at a name
 //	counters.go   what became of connections and log-ins
 //	health.go     how the server is, in numbers
-//	conn.go       one connection: the login, then the records of a session
+//	conn.go       one connection, from accept to its session
 //	login.go      the login, with the two queues that it passes
-//	session.go    what a session does with each frame
+//	session.go    who is logged in, what is done with each frame, and the end
+//	link.go       a connection of a session: the records
+//	resume.go     how a session outlives its connection
 //	outbox.go     the bounded queue of what waits for one session, and who writes it
+//	kept.go       what was sent and not yet seen, and what was handled and not yet told
 //	registry.go   who is logged in: replacing, listing, watching
 //	relay.go      what passes between two sessions
 //	passwd.go     the change of a password
@@ -22,10 +25,11 @@
 //	admin.go      both ends of the admin socket
 //	limits.go     every limit
 //
-// A connection that has proved nothing has one goroutine and a small buffer. A session has two goroutines: the reader owns the connection's
-// incoming half and everything about the session that nobody else needs; the writer owns the outgoing half. What others need is guarded
-// by the registry's mutex, and the queue between them by its own. The order of locks is registry, outbox, pool; those of admission, budget and
-// guessing are held alone; no lock is held during I/O.
+// A connection that has proved nothing has one goroutine and a small buffer. A session has two goroutines while it has a connection, and none
+// without: the reader owns the connection's incoming half and everything about the session that nobody else needs; the writer owns the
+// outgoing half. What others need is guarded by the registry's mutex, the queue between them by its own, and which connection a session has by
+// the session's. The orders of locks are registry, outbox, pool, and session, outbox, pool; those of admission, budget and guessing are held alone;
+// no lock is held during I/O. One exception: who resumes a session holds its attempts while the connection before ends.
 //
 // The log gets codes and reasons: no secrets, no bytes of messages, and no names and addresses unless the operator wants them (Config.Identities).
 package server

@@ -29,6 +29,8 @@ func FuzzSession(f *testing.F) {
 	f.Add(slices.Concat(relayFrame(f, 1, "alice", proto.Tag{}, "to myself"), relayFrame(f, 2, "bob", proto.Tag{1}, "gone"), relayFrame(f, 3, "bob", proto.Tag{}, "hello")))
 	f.Add(slices.Concat(proto.AppendLogout(nil), proto.AppendPing(nil, [8]byte{})))
 	f.Add(proto.AppendClose(nil, proto.CloseDone))
+	f.Add(slices.Concat(proto.AppendSeen(nil, 0), proto.AppendWatch(nil, nil), proto.AppendPing(nil, [8]byte{})))
+	f.Add(slices.Concat(proto.AppendList(nil, proto.List{}), proto.AppendSeen(nil, 1<<40)))
 	f.Add(append(proto.AppendPing(nil, [8]byte{}), byte(proto.TypeRekey), 0, 0))
 	server, peer := m.login(f, "alice")
 	bobKeys, _ := m.login(f, "alice")
@@ -41,6 +43,8 @@ func FuzzSession(f *testing.F) {
 		}
 		c := &conn{server: m.server, net: deafConn{}}
 		s := newSession(m.server, server)
+		s.seens = true
+		s.out.keepWritten()
 		s.link = newLink(s, c, server.Send, server.Receive, time.Now())
 		bobKeys.Name = nameOf(t, "bob")
 		bob := newSession(m.server, bobKeys)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -111,10 +112,11 @@ func (o *outbox) offer(frame []byte) bool {
 func (o *outbox) offerRelayed(r proto.Relayed) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.take(proto.RelayedFrameSize(len(r.Message))) {
+	size := proto.RelayedFrameSize(len(r.Message))
+	if !o.take(size) {
 		return false
 	}
-	o.waiting = proto.AppendRelayed(o.waiting, r)
+	o.waiting = proto.AppendRelayed(slices.Grow(o.waiting, size), r)
 	signal(o.wake)
 	return true
 }
