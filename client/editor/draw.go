@@ -297,14 +297,18 @@ func escape(cluster []byte) string {
 	return b.String()
 }
 
-// runesWidth is the width for a terminal that knows no clusters. Marks that follow their base take a column in some.
+// runesWidth is the width for a terminal that knows no clusters. A tone of skin is then an emoji of its own, and marks that follow their base take a
+// column in some.
 func runesWidth(cluster string) (n int) {
 	for _, r := range cluster {
-		w := width(string(r))
-		if w == 0 && !unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf) {
-			w = 1
+		switch w := width(string(r)); {
+		case unicode.Is(unicode.Sk, r) && r > 0xffff:
+			n += 2
+		case w == 0 && !unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+			n++
+		default:
+			n += w
 		}
-		n += w
 	}
 	return n
 }

@@ -251,10 +251,6 @@ func TestNaiveTerminalHasNoStaleCells(t *testing.T) {
 		for _, wide := range []string{"👨‍👩‍👧", "👍🏽", "🇩🇪", "❤️"} {
 			d := sitAt(t, width, 100)
 			d.screen.Naive = true
-			if d.types("👍🏽"); strings.Contains(d.screen.Prompt(), "🏽") {
-				t.Errorf("behind the cursor is what does not fit: %q", d.screen.Prompt())
-			}
-			d.types("\x15")
 			for _, keys := range []string{"ab", wide, "c", left, left, "\x7f", "\x7f", del, "x", wide, wide, "yz", home, del, "w", end, "\x7f", left, "\x7f", "\x15", wide, "\x7f"} {
 				d.types(keys)
 				fresh := sitAt(t, width, 100)
@@ -265,6 +261,17 @@ func TestNaiveTerminalHasNoStaleCells(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What a naive terminal writes behind the cursor is taken away at once.
+func TestNaiveTerminalBehindTheLine(t *testing.T) {
+	d := sitAt(t, 80, 24)
+	d.screen.Naive = true
+	d.types("👍🏽")
+	d.editor.Print("* news\n") // the line is drawn anew
+	if d.shows(); strings.Contains(d.screen.Prompt(), "🏽") {
+		t.Errorf("behind the cursor is what does not fit: %q", d.screen.Prompt())
 	}
 }
 

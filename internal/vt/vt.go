@@ -127,7 +127,7 @@ func (s *Screen) one(b []byte) int {
 	}
 	r, n := utf8.DecodeRune(b)
 	if !s.joins(string(r)) {
-		s.put(string(r), uniseg.StringWidth(string(r)))
+		s.put(string(r), s.runeWidth(string(r)))
 	}
 	return n
 }
@@ -142,7 +142,7 @@ func (s *Screen) joins(r string) bool {
 		at--
 	}
 	both := row[at] + r
-	if s.Naive && uniseg.StringWidth(r) > 0 {
+	if s.Naive && s.runeWidth(r) > 0 {
 		return false
 	}
 	if row[at] == "" || uniseg.GraphemeClusterCount(both) != 1 {
@@ -155,6 +155,14 @@ func (s *Screen) joins(r string) bool {
 	s.col = at
 	s.put(both, width)
 	return true
+}
+
+// runeWidth is the width of one that stands alone. A naive screen knows no tones of skin, but an emoji that looks like one.
+func (s *Screen) runeWidth(r string) int {
+	if s.Naive && r >= "\U0001f3fb" && r <= "\U0001f3ff" {
+		return 2
+	}
+	return uniseg.StringWidth(r)
 }
 
 func (s *Screen) put(char string, width int) {
