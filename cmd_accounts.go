@@ -155,7 +155,7 @@ func (s secretSource) secret(ctx context.Context, a *administration, name proto.
 		return s.newCode(), nil
 	}
 	if s.file == "" {
-		text, err := askTwice(ctx, "password", fmt.Sprintf("Password for %s: ", name), func(line []byte) ([]byte, error) { return s.prepare(line, name) })
+		text, err := askTwice(ctx, a.stderr, "password", fmt.Sprintf("password for %s: ", name), func(line []byte) ([]byte, error) { return s.prepare(line, name) })
 		return secret{text: text}, err
 	}
 	line, err := interruptible(ctx, func() ([]byte, error) { return readPasswordFile(s.file, a.stdin, a.stderr) })

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/urfave/cli/v2"
 
@@ -65,16 +67,18 @@ func adduserCommand() *cli.Command {
 
 func mayBeAdded(name proto.Name) error {
 	if name.Reserved() {
-		return fmt.Errorf("the name %s is reserved, since people could take its messages for the system's own", name)
+		return fmt.Errorf("the name %s is reserved, since people could take it for the system's own voice, or for a command", name)
 	}
 	return nil
 }
 
 func (a *administration) addUser(ctx context.Context, name proto.Name, source secretSource) error {
 	// A name that is taken is said before anybody thinks of a password.
-	if known, err := a.knows(name, a.make); err != nil {
+	known, err := a.knows(name, a.open)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // where there is no database, one is made when there is a secret to put into it
 		return err
-	} else if known {
+	}
+	if known {
 		return fmt.Errorf("the name %s is taken; nothing was changed", name)
 	}
 	s, err := source.secret(ctx, a, name)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"filippo.io/age"
 	"github.com/urfave/cli/v2"
@@ -203,7 +204,7 @@ func (p passphrase) known(ctx context.Context) ([]byte, error) {
 	if p.file != "" {
 		return p.read(ctx, password.Prepare)
 	}
-	line, err := ask(ctx, "passphrase", "Passphrase of the backup: ")
+	line, err := ask(ctx, "passphrase", "passphrase of the backup: ")
 	if err != nil {
 		return nil, err
 	}
@@ -216,19 +217,24 @@ func (p passphrase) chosen(ctx context.Context) ([]byte, error) {
 	if p.file != "" {
 		return p.read(ctx, goodPassphrase)
 	}
-	return askTwice(ctx, "passphrase", "Passphrase for the backup: ", goodPassphrase)
+	return askTwice(ctx, p.stderr, "passphrase", "passphrase for the backup: ", goodPassphrase)
 }
 
 func goodPassphrase(line []byte) ([]byte, error) {
 	prepared, err := password.Prepare(line)
 	if err != nil {
-		return nil, err
+		return nil, ofPassphrase(err)
 	}
 	if err := password.CheckStrength(prepared, "sim"); err != nil {
 		clear(prepared)
-		return nil, err
+		return nil, ofPassphrase(err)
 	}
 	return prepared, nil
+}
+
+// ofPassphrase makes a sentence about a password one about a passphrase.
+func ofPassphrase(err error) error {
+	return errors.New(strings.ReplaceAll(err.Error(), "password", "passphrase"))
 }
 
 // read takes a passphrase from the file.

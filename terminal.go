@@ -65,7 +65,24 @@ func ask(ctx context.Context, what, prompt string) ([]byte, error) {
 }
 
 // askTwice asks for a new one, and returns what prepare makes of it. The caller clears it.
-func askTwice(ctx context.Context, what, prompt string, prepare func(line []byte) ([]byte, error)) ([]byte, error) {
+func askTwice(ctx context.Context, stderr io.Writer, what, prompt string, prepare func(line []byte) ([]byte, error)) ([]byte, error) {
+	for try := 1; ; try++ {
+		prepared, err := askOnceTwice(ctx, what, prompt, prepare)
+		var unfit unfitError
+		if !errors.As(err, &unfit) {
+			return prepared, err
+		}
+		if try == maxAsked {
+			return nil, fmt.Errorf("%w; that was the last try, and nothing was changed", unfit.error)
+		}
+		fmt.Fprintf(stderr, "sim: %v: try again\n", unfit.error)
+	}
+}
+
+// unfitError is why what was typed can't be taken.
+type unfitError struct{ error }
+
+func askOnceTwice(ctx context.Context, what, prompt string, prepare func(line []byte) ([]byte, error)) ([]byte, error) {
 	first, err := ask(ctx, what, prompt)
 	if err != nil {
 		return nil, err
@@ -73,13 +90,13 @@ func askTwice(ctx context.Context, what, prompt string, prepare func(line []byte
 	defer clear(first)
 	prepared, err := prepare(first)
 	if err != nil {
-		return nil, err
+		return nil, unfitError{err}
 	}
-	second, err := ask(ctx, what, "The same again: ")
+	second, err := ask(ctx, what, "the same again: ")
+	defer clear(second)
 	if err == nil && !bytes.Equal(first, second) {
-		err = fmt.Errorf("the two %ss differ; nothing was changed", what)
+		err = unfitError{fmt.Errorf("the two %ss differ", what)}
 	}
-	clear(second)
 	if err != nil {
 		clear(prepared)
 		return nil, err
@@ -87,7 +104,10 @@ func askTwice(ctx context.Context, what, prompt string, prepare func(line []byte
 	return prepared, nil
 }
 
-const maxHidden = 4096 // bytes of a line that is typed without echo
+const (
+	maxAsked  = 3    // times that a new password is asked for
+	maxHidden = 4096 // bytes of a line that is typed without echo
+)
 
 // readHidden reads a line from a raw terminal, with the keys that a person needs for one that can't be seen.
 func readHidden(r io.Reader) ([]byte, error) {
@@ -188,7 +208,6 @@ func clientTerminal(stdin, stdout *os.File) (t *client.Terminal, restore func(),
 	stop := watchTerminal(t, stdin, stdout, before)
 	return t, func() {
 		stop()
-		term.Restore(int(stdin.Fd()), before)
 		signal.Stop(ignored)
 	}, nil
 }

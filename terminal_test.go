@@ -4,7 +4,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -467,7 +469,9 @@ func TestTerminalNextUser(t *testing.T) {
 	alice.seesRow(".*wrong.*")
 	alice.types(people["carol"] + "\r")
 	alice.seesPrompt("carol> ")
-	alice.until("a clean screen", func(s *vt.Screen) bool { return !regexp.MustCompile("secret|alice|bbo").MatchString(strings.Join(s.Text(), "\n")) })
+	alice.until("a clean screen", func(s *vt.Screen) bool {
+		return !regexp.MustCompile("secret|alice|bbo").MatchString(strings.Join(s.Text(), "\n"))
+	})
 	alice.types("\x1b[A\x1b[A\x1b[Alist\r")
 	alice.seesRow(`= online \(2\): bob carol`)
 	alice.until("no line of alice's", func(s *vt.Screen) bool { return !strings.Contains(strings.Join(s.Text(), "\n"), "secret") })
@@ -544,30 +548,38 @@ func TestTerminalAdduser(t *testing.T) {
 		return sitDown(t, dir, os.DevNull, append([]string{"adduser"}, args...)...)
 	}
 	both := func(p *person, first, second string) {
-		p.seesPrompt("Password for alice: ")
+		p.seesPrompt("password for alice: ")
 		p.types(first + "\n")
-		p.seesPrompt("The same again: ")
+		p.seesPrompt("the same again: ")
 		p.types(second + "\n")
 	}
 
+	nothing := func() {
+		t.Helper()
+		if _, err := os.Stat(filepath.Join(dir, "sim.db")); !errors.Is(err, fs.ErrNotExist) {
+			t.Error("there is a database, and nobody to be in it: ", err)
+		}
+	}
+
+	// A fault is no end: the next password must not go to the shell. But there is one.
 	p := start("alice")
 	both(p, secret, other)
-	p.seesRow("sim: the two passwords differ.*")
-	p.leaves(exitFailed)
-	p.neverShowed(secret, other)
-
-	p = start("alice")
-	p.seesPrompt("Password for alice: ")
+	p.seesRow("sim: the two passwords differ: try again")
+	p.seesPrompt("password for alice: ")
 	p.types("password12\n")
 	p.seesRow("sim: this password is too easy.*")
+	both(p, other, secret)
+	p.seesRow("sim: the two passwords differ; that was the last try.*")
 	p.leaves(exitFailed)
-	p.neverShowed("password12")
+	p.neverShowed(secret, other, "password12")
+	nothing()
 
 	p = start("alice")
-	p.seesPrompt("Password for alice: ")
+	p.seesPrompt("password for alice: ")
 	p.types("half of it\x03") // Ctrl-C
 	p.leaves(exitInterrupted)
 	p.neverShowed("half of it")
+	nothing()
 
 	p = start("alice")
 	both(p, "xyz\x15copper-anfil\x7f\x7f\x7fvil-62-violet", secret) // Ctrl-U, and Backspace

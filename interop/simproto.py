@@ -77,7 +77,11 @@ def aes_gcm_open(key, nonce, ciphertext, associated=b""):
 
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}\Z", re.ASCII)
-RESERVED = ("admin", "server", "system", "root")
+RESERVED = (
+    "admin", "server", "system", "root", "sim", "nobody", "yes",
+    "login", "logout", "list", "send", "talk", "verify", "disconnect", "recv", "passwd",
+    "block", "unblock", "watch", "unwatch", "help", "quit",
+)
 
 
 def fold_name(text):

@@ -3,6 +3,7 @@ package proto
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -69,14 +70,14 @@ func (n Name) String() string {
 // Compare orders names by their bytes: -1, 0 or 1.
 func (n Name) Compare(m Name) int { return bytes.Compare(n[:], m[:]) }
 
-// Reserved says whether a name can't be anybody's account, since people could take it for the system's own voice.
-func (n Name) Reserved() bool {
-	switch n.String() {
-	case "admin", "server", "system", "root":
-		return true
-	}
-	return false
+// reserved are the names that would be taken for the system's own voice, or for a word that people type.
+var reserved = []string{
+	"admin", "server", "system", "root", "sim", "nobody", "yes",
+	"login", "logout", "list", "send", "talk", "verify", "disconnect", "recv", "passwd", "block", "unblock", "watch", "unwatch", "help", "quit",
 }
+
+// Reserved says whether a name can't be anybody's account.
+func (n Name) Reserved() bool { return slices.Contains(reserved, n.String()) }
 
 // Prefix is the beginning of a name, possibly empty, padded with zeros: what List asks for.
 type Prefix [NameSize]byte

@@ -57,7 +57,7 @@ func TestBytesOfNames(t *testing.T) {
 }
 
 func TestReservedNames(t *testing.T) {
-	for s, want := range map[string]bool{"admin": true, "server": true, "system": true, "root": true, "Root": true, "roots": false, "alice": false, "roo": false} {
+	for s, want := range map[string]bool{"admin": true, "server": true, "system": true, "root": true, "Root": true, "sim": true, "nobody": true, "yes": true, "passwd": true, "quit": true, "roots": false, "yesenia": false, "alice": false, "roo": false} {
 		if mustName(t, s).Reserved() != want {
 			t.Errorf("%s: %v", s, !want)
 		}
