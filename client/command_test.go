@@ -495,3 +495,12 @@ func (r *cutReader) Read(p []byte) (int, error) {
 	r.data = r.data[n:]
 	return n, nil
 }
+
+// Nobody is called as a command is: a line of a script could then mean either.
+func TestCommandsAreReservedNames(t *testing.T) {
+	for _, g := range grammar[1:] {
+		if !mustName(g.name).Reserved() {
+			t.Errorf("somebody can be called %s", g.name)
+		}
+	}
+}
