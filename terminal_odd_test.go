@@ -3,9 +3,13 @@
 package main
 
 import (
+	"os/exec"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Odd things that people meet at a terminal, or do there.
@@ -20,6 +24,50 @@ func (p *person) neverStarts(pattern string) {
 		if re.MatchString(row) {
 			p.t.Errorf("the row %q", row)
 		}
+	}
+}
+
+// A client that was stopped with Ctrl-Z and is to end ends, and leaves the terminal to the shell. In the background it does not go on.
+func TestTerminalKilledWhileStopped(t *testing.T) {
+	t.Parallel()
+	dir, address, _ := room(t)
+	alicesFile(t, dir)
+	const session = `set -m
+sim client --server "$0" --user alice --password-file alice.pw
+echo stopped: $?
+read enter
+bg
+read enter
+jobs
+kill -TERM %1
+kill -CONT %1
+wait %1
+echo ended: $?
+if stty -a | grep -q -- -icanon; then echo raw; else echo cooked; fi`
+	for _, stop := range []string{"\x1a", ""} {
+		alice := sitDownWith(t, dir, func(cmd *exec.Cmd) {
+			sh, err := exec.LookPath("bash")
+			if err != nil {
+				t.Skip("no bash")
+			}
+			cmd.Path, cmd.Args = sh, []string{"bash", "-c", session, address}
+		})
+		alice.seesPrompt("alice> ")
+		if alice.types(stop); stop == "" {
+			group, err := unix.IoctlGetInt(int(alice.keyboard.Fd()), unix.TIOCGPGRP)
+			if err != nil {
+				t.Fatal(err)
+			}
+			syscall.Kill(-group, syscall.SIGTSTP)
+		}
+		alice.seesRow(`stopped: \d+`)
+		alice.types("\r")
+		alice.seesRow(`\[1\]\+ sim client.*&`)
+		alice.types("\r")
+		alice.seesRow(`\[1\]\+  (Stopped|Running).*`)
+		alice.seesRow("ended: 130")
+		alice.seesRow("cooked")
+		alice.leaves(0)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"sim/client"
@@ -29,34 +28,43 @@ func openTerminal() (in, out *os.File, err error) {
 	return in, out, nil
 }
 
-const stopWait = 100 * time.Millisecond // for a stop to take effect
-
 // watchTerminal tells the client what happens to its terminal: another size, that somebody wants the program stopped, that it goes on.
+// stop gives the terminal back in the mode that it had before.
 func watchTerminal(t *client.Terminal, stdin, stdout *os.File, before *term.State) (stop func()) {
 	resize, stops, continued := make(chan [2]int, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	t.Resize, t.Stop, t.Continued = resize, stops, continued
+	j := &job{in: stdin, out: stdout}
+	t.ReadWriter = j
 	var going sync.Mutex // guards the terminal's mode, and that it is nobody's after the end
 	ended := false
 	raw := func() {
 		going.Lock()
 		defer going.Unlock()
-		if !ended {
+		if !ended && j.foreground() {
 			term.MakeRaw(int(stdin.Fd()))
 		}
 	}
-	signals := make(chan os.Signal, 4)
+	signal.Ignore(syscall.SIGTTIN)
+	signals, kills := make(chan os.Signal, 4), make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGWINCH, syscall.SIGTSTP, syscall.SIGCONT)
+	signal.Notify(kills, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	t.Suspend = func() {
-		term.Restore(int(stdin.Fd()), before)
+		j.restore(before)
 		if continuable() {
-			syscall.Kill(0, syscall.SIGSTOP) // the whole job, as the terminal would. A caught SIGTSTP stops no program in Go any more.
-			time.Sleep(stopWait)
+			j.stop()
 		}
 		raw()
 		latest(continued, nil)
 		sendSize(resize, stdout) // it may have changed meanwhile
 	}
 	done := make(chan struct{})
+	go func() {
+		select {
+		case <-done:
+		case <-kills:
+			j.killed.Store(true)
+		}
+	}()
 	go func() {
 		for {
 			select {
@@ -69,8 +77,16 @@ func watchTerminal(t *client.Terminal, stdin, stdout *os.File, before *term.Stat
 				case syscall.SIGTSTP:
 					latest(stops, &struct{}{})
 				case syscall.SIGCONT:
-					raw()
-					latest(continued, &struct{}{})
+					if !j.foreground() && continuable() {
+						time.Sleep(stopWait) // it may have been continued to end
+						if !j.killed.Load() {
+							j.stop()
+						}
+					}
+					if j.foreground() {
+						raw()
+						latest(continued, &struct{}{})
+					}
 				}
 			}
 		}
@@ -83,13 +99,8 @@ func watchTerminal(t *client.Terminal, stdin, stdout *os.File, before *term.Stat
 			ended = true
 			close(done)
 		}
+		j.restore(before)
 	}
-}
-
-// continuable says that there may be a shell to continue this job when it is stopped. There is none where the job is all of the session.
-func continuable() bool {
-	session, err := unix.Getsid(0)
-	return err == nil && session != unix.Getpgrp()
 }
 
 // sendSize tells the terminal's size.

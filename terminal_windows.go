@@ -24,13 +24,17 @@ func openTerminal() (in, out *os.File, err error) {
 }
 
 // watchTerminal has the console understand escape sequences. It tells no program of its size, and stops none.
-func watchTerminal(_ *client.Terminal, _, stdout *os.File, _ *term.State) (stop func()) {
+// stop gives the console back in the modes that it had before.
+func watchTerminal(_ *client.Terminal, stdin, stdout *os.File, before *term.State) (stop func()) {
 	console := windows.Handle(stdout.Fd())
-	var before uint32
-	if windows.GetConsoleMode(console, &before) != nil || windows.SetConsoleMode(console, before|windows.ENABLE_VIRTUAL_TERMINAL_PROCESSING) != nil {
-		return func() {}
+	var shown uint32
+	if windows.GetConsoleMode(console, &shown) != nil || windows.SetConsoleMode(console, shown|windows.ENABLE_VIRTUAL_TERMINAL_PROCESSING) != nil {
+		return func() { term.Restore(int(stdin.Fd()), before) }
 	}
-	return func() { windows.SetConsoleMode(console, before) }
+	return func() {
+		windows.SetConsoleMode(console, shown)
+		term.Restore(int(stdin.Fd()), before)
+	}
 }
 
 // exposed can't be told from a file's mode here.
