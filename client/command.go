@@ -43,8 +43,7 @@ logout [username]                 log out; the next user can log in
 help                              these lines
 quit                              log out and end
 
-While you talk to somebody, a command begins with a slash: /list, /verify, /quit.
-A line that begins with two slashes is sent with one of them.
+While you talk to somebody, a command begins with a slash: /list; // sends one.
 `
 
 // A verb is what a command asks for.
@@ -266,7 +265,7 @@ func parseSend(rest string) (command, error) {
 
 func parseRecv(words []string) (command, error) {
 	c := command{verb: verbRecv, count: 1}
-	if len(words) > 0 && strings.Trim(words[0], "0123456789") == "" {
+	if len(words) > 0 && strings.Trim(words[0], "+-0123456789") == "" {
 		n, err := parseCount(words[0])
 		if err != nil {
 			return command{}, err
@@ -287,7 +286,7 @@ func parseRecv(words []string) (command, error) {
 
 func parseCount(word string) (int, error) {
 	n, err := strconv.Atoi(word)
-	if err != nil || n < 1 || n > maxRecv {
+	if err != nil || n < 1 || n > maxRecv || word[0] == '+' {
 		return 0, errCount
 	}
 	return n, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"sim/client/editor"
 	"sim/proto"
 	"strings"
 	"testing"
@@ -118,6 +119,9 @@ func TestParseCommandRefuses(t *testing.T) {
 		{"login " + strings.Repeat("a", proto.NameSize+1), proto.ErrName},
 
 		{"recv 0", errCount},
+		{"recv -1", errCount},
+		{"recv +1", errCount},
+		{"recv -1 30s", errCount},
 		{"recv 1000001", errCount},
 		{"recv 99999999999999999999", errCount},
 		{"recv 30s 1", errCount},
@@ -199,6 +203,9 @@ func TestParseCommandErrorTellsUsage(t *testing.T) {
 
 func TestHelpTellsEveryUsage(t *testing.T) {
 	var table [][]string // the words left of each explanation
+	if rows := 2 + strings.Count(editor.Wrap(helpText, 80), "\n"); rows > 24 {
+		t.Errorf("with the command before and the prompt behind it, it takes %d rows", rows)
+	}
 	commands, _, _ := strings.Cut(helpText, "\n\n")
 	for line := range strings.Lines(commands) {
 		left, right, _ := strings.Cut(line, "  ")

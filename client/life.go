@@ -132,7 +132,7 @@ func (r *runner) refused(ctx context.Context, why string) {
 	}
 	r.ui.say(saidError{Code: faultRefused, Text: why})
 	if r.refusals >= maxRefusals {
-		r.fatal(ExitRefused, "three passwords were refused: ending")
+		r.fatal(ExitRefused, "that was the third try: ending")
 		return
 	}
 	r.expect = expectPassword

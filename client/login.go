@@ -195,7 +195,7 @@ func sentence(err error, host string) *failure {
 	case errors.Is(err, errClosedEarly):
 		return failuref(ExitNoProof, "%s closed the connection without a proof of the key in the address: the key is another server's, this is no sim server, or it is too busy", host)
 	case errors.Is(err, errSilent):
-		return failuref(ExitNoProof, "%s was silent: the key in the address is another server's, or this is no sim server", host)
+		return failuref(ExitNoProof, "%s was silent: the key in the address is another server's, this is no sim server, or it is too busy or hangs", host)
 	case errors.As(err, &params):
 		return failuref(ExitNoProof, "the server at %s asks for password work that this client refuses: %v", host, params.err)
 	case errors.Is(err, proto.ErrNoProof), errors.As(err, &peer), errors.Is(err, errLength):

@@ -168,7 +168,7 @@ func TestHowLoginsEnd(t *testing.T) {
 		"closed late": {func(_ *fakeServer, c net.Conn) bool { hello(c); time.Sleep(quickClose); return true },
 			ExitNoProof, "closed the connection without a proof", 1, quickClose},
 		"silent before Challenge": {func(_ *fakeServer, c net.Conn) bool { io.Copy(io.Discard, c); return true },
-			ExitNoProof, "was silent", 1, proto.ChallengeWait},
+			ExitNoProof, "too busy or hangs", 1, proto.ChallengeWait},
 		"half a Challenge": {func(_ *fakeServer, c net.Conn) bool {
 			hello(c)
 			c.Write([]byte{4, 0xe4, 2})

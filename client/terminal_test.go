@@ -106,7 +106,7 @@ func TestTerminalRefusals(t *testing.T) {
 		p.shows("password for alice: ")
 		p.presses("wrong password" + enter)
 		p.exits(ExitRefused)
-		p.shows("three passwords were refused: ending\r\n", "\x1b[?2004l")
+		p.shows("that was the third try: ending\r\n", "\x1b[?2004l")
 	})
 }
 

@@ -155,5 +155,5 @@ func tooShort(n int) error {
 	if n == 0 {
 		return fmt.Errorf("the password is empty: it needs at least %d bytes, and of a file its first line counts", MinBytes)
 	}
-	return fmt.Errorf("this password is too short: it has %d bytes and needs at least %d", n, MinBytes)
+	return fmt.Errorf("this password is too short: it has %d of at least %d bytes", n, MinBytes)
 }

@@ -200,7 +200,8 @@ func TestPrepare(t *testing.T) {
 func TestPrepareSaysTheRightThing(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                              "empty",
-		"123456789":                     "has 9 bytes",
+		"1":                             "has 1 of at least 10 bytes",
+		"123456789":                     "has 9 of at least 10 bytes",
 		strings.Repeat("x", 257):        "too long",
 		strings.Repeat("\xff", 257):     "UTF-8",
 		strings.Repeat("\xff", 100_000): "too long",

@@ -399,7 +399,7 @@ func (e *Editor) columns(words []string) string {
 		b.WriteByte('\n')
 	}
 	if left > 0 {
-		fmt.Fprintf(&b, "and %d more\n", left)
+		fmt.Fprintf(&b, "and %d more: type another letter\n", left)
 	}
 	return b.String()
 }

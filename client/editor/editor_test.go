@@ -469,7 +469,7 @@ func TestTabLists(t *testing.T) {
 		d.types("\t\t\t")
 		text, _, _ := strings.Cut(strings.Join(d.screen.Text(), "\n"), "alice> ")
 		shown := min(tt.many, maxListed)
-		if tt.width > 8 && (strings.Count(text, "name-0") != shown || (tt.many > maxListed) != strings.Contains(text, fmt.Sprintf("\nand %d more\n", tt.many-maxListed))) {
+		if tt.width > 8 && (strings.Count(text, "name-0") != shown || (tt.many > maxListed) != strings.Contains(text, fmt.Sprintf("\nand %d more: type another letter\n", tt.many-maxListed))) {
 			t.Errorf("%d of %d:\n%s", shown, tt.many, text)
 		}
 		if rows := strings.Count(text, "\n"); tt.width > 8 && rows != tt.rows {
