@@ -12,6 +12,7 @@ import (
 
 	"sim/proto"
 	simserver "sim/server" // main has a variable called server
+	"sim/store"
 )
 
 const (
@@ -32,6 +33,7 @@ type batchResult struct {
 	secret     secret
 	credential simserver.Credential
 	err        error
+	hopeless   bool // the next line has no chance either: the disk is full, the server gone
 }
 
 func (r *batchResult) clear() {
@@ -91,6 +93,11 @@ func (a *administration) addBatch(ctx context.Context, path string, source secre
 		lines++
 		if r.err == nil {
 			r.err = accounts.Add(r.name, r.credential)
+			r.hopeless = r.err != nil && !errors.Is(r.err, store.ErrExists)
+		}
+		if r.hopeless {
+			r.clear()
+			return fmt.Errorf("line %d: %w; that line and those after it were not added: mend this, and give the rest again", line.number, r.err)
 		}
 		if r.err != nil {
 			failed++
@@ -155,6 +162,9 @@ func batchLines(file io.Reader) func(yield func(*batchLine) bool) {
 			} else if err != nil && err != io.EOF {
 				line.err = fmt.Errorf("the rest of the file can't be read: %w", err)
 			} else {
+				if number == 1 {
+					text = bytes.TrimPrefix(text, []byte("\ufeff")) // of an editor that marks its files
+				}
 				line.text = bytes.Clone(bytes.TrimSuffix(bytes.TrimSuffix(text, []byte{'\n'}), []byte{'\r'}))
 			}
 			clear(text)
@@ -192,7 +202,7 @@ func (l *batchLine) make(accounts simserver.Accounts, source secretSource) *batc
 	}
 	// What costs nothing is found first; whether the name is still free then, storing it tells.
 	if _, _, known, err := accounts.Salt(r.name); err != nil || known {
-		if r.err = err; known {
+		if r.err, r.hopeless = err, err != nil; known {
 			r.err = fmt.Errorf("the name %s is taken", r.name)
 		}
 		return r

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -161,12 +162,22 @@ func (k *checkup) checkFiles() {
 		k.problem("permissions", fmt.Sprintf("others than its owner can read or change %s, which has the server's key", path), "chmod 600 "+path)
 	case err == nil && othersReplace(dir):
 		k.problem("permissions", fmt.Sprintf("others can put another file in the place of %s", path), "chmod go-w "+filepath.Dir(path))
+	case runtime.GOOS != "windows" && info.Mode().Perm()&0o600 != 0o600:
+		k.problem("permissions", fmt.Sprintf("its owner can't read and write %s, so no server starts on it", path), "chmod 600 "+path)
+	case err == nil && runtime.GOOS != "windows" && dir.Mode().Perm()&0o300 != 0o300:
+		k.problem("permissions", fmt.Sprintf("its owner can't make files in %s, so no server starts there", filepath.Dir(path)), "chmod u+wx "+filepath.Dir(path))
 	default:
 		k.ok("permissions", "%s is its owner's alone", path)
 	}
 	owner, ok := ownerOf(info)
+	folderOwner, known := 0, false
+	if err == nil {
+		folderOwner, known = ownerOf(dir)
+	}
 	switch me := os.Geteuid(); {
 	case !ok: // the system has none, or doesn't tell
+	case known && owner == 0 && folderOwner != 0:
+		k.warning("owner", fmt.Sprintf("%s is root's, and its directory uid %d's: a server of that user can't open it", path, folderOwner), fmt.Sprintf("chown %d %s", folderOwner, path))
 	case owner == me:
 		k.ok("owner", "%s is this user's, uid %d", path, me)
 	case me == 0:

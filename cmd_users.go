@@ -134,6 +134,30 @@ func (a *administration) mustKnow(name proto.Name) error {
 	return err
 }
 
+// isDisabled says whether a person is known to be disabled: an error is no news beside what was done.
+func (a *administration) isDisabled(name proto.Name) bool {
+	accounts, err := a.open()
+	if err != nil {
+		return false
+	}
+	defer accounts.Close()
+	text := name.String()
+	for after := text[:len(text)-1]; ; {
+		page, err := accounts.List(after)
+		if err != nil || len(page) == 0 {
+			return false
+		}
+		for _, p := range page {
+			if p.Name == text {
+				return p.Disabled
+			}
+		}
+		if after = page[len(page)-1].Name; after > text {
+			return false
+		}
+	}
+}
+
 func resetUser(c *cli.Context) error {
 	name, err := personArgument(c)
 	if err != nil {
@@ -154,6 +178,9 @@ func resetUser(c *cli.Context) error {
 	defer clear(s.text)
 	if err := a.give(c.Context, name, s, a.open, simserver.Accounts.SetCredential); err != nil {
 		return err
+	}
+	if a.isDisabled(name) {
+		fmt.Fprintf(a.stderr, "sim: %s is disabled, and can't log in before `sim users enable %s`\n", name, name)
 	}
 	if s.code {
 		return a.sayCode("reset", name, s)

@@ -83,6 +83,11 @@ func Restore(path string, content io.Reader, replace bool, now time.Time, by Act
 		return "", notSaved(path, err)
 	}
 	defer f.Abort()
+	like := path
+	if !there {
+		like = filepath.Dir(path)
+	}
+	giveTo(f.File, like)
 	if _, err := io.Copy(f, content); err != nil {
 		if wrote, ok := errors.AsType[*fs.PathError](err); ok && wrote.Path == f.Name() {
 			err = notSaved(path, wrote.Err)

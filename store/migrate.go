@@ -38,6 +38,7 @@ func (s *Store) keepCopy() (name string, err error) {
 		return "", err
 	}
 	defer f.Abort()
+	giveTo(f.File, s.path)
 	// Nobody writes: the file is held, and nothing else has this Store yet.
 	if _, err := io.Copy(f, io.NewSectionReader(s.file, 0, info.Size())); err != nil {
 		return "", err

@@ -69,6 +69,13 @@ func Open(path string, opts Options) (*Store, error) {
 		}
 		return nil, err
 	}
+	if fresh {
+		giveTo(s.file, filepath.Dir(path))
+		if err := s.file.Chmod(0o600); err != nil && runtime.GOOS != "windows" { // an empty file that was there may be anybody's to read
+			s.Close()
+			return nil, notSaved(path, err)
+		}
+	}
 	if err := s.load(opts); err != nil {
 		s.Close()
 		return nil, err

@@ -11,6 +11,19 @@ import (
 // isReadOnly reports whether the file system takes no changes at all.
 func isReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
 
+// giveTo makes a file that root has just made whose the one at like is, a
+// database or a directory: a server that runs as another user has to open it.
+// Where that can't be done the file stays root's, and `sim check` says so.
+func giveTo(f *os.File, like string) {
+	info, err := os.Stat(like)
+	if err != nil || os.Geteuid() != 0 {
+		return
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && (stat.Uid != 0 || stat.Gid != 0) {
+		f.Chown(int(stat.Uid), int(stat.Gid))
+	}
+}
+
 // abandon lets go of bbolt's lock and file. To close the file is not enough: the
 // memory map that stays keeps the lock with it.
 func abandon(f *os.File) error {
