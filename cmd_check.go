@@ -27,7 +27,7 @@ const checkHelp = `Looks at a server and its database, and prints a line for eac
 
 It reads every page and every account, looks at who may read the files, at the room on the disk, at the clock, at the costs of a guess, and
 at the port: a server that listens there has to prove the key of this database, as it has to for a client. With --public it tries that
-address as well. With --json each line is an object: {"level": …, "check": …, "text": …, "do": …}.
+address as well. With --json each line is an object: "v":1, "type":"check", and level, check, text, do.
 
 It works while the server runs and while it doesn't. It changes nothing, and never makes a database.
 
@@ -63,7 +63,7 @@ func checkCommand() *cli.Command {
 				return err
 			}
 			k := checkup{
-				db: c.String("db"), admin: c.String("admin"), listen: c.String("listen"), public: c.String("public"),
+				db: c.String("db"), admin: c.String("admin"), listen: listenOf(c), public: c.String("public"),
 				json: c.Bool("json"), out: c.App.Writer,
 			}
 			return k.run(c.Context)
@@ -73,6 +73,8 @@ func checkCommand() *cli.Command {
 
 // A finding is a line that check prints.
 type finding struct {
+	V     int    `json:"v"`
+	Type  string `json:"type"`
 	Level string `json:"level"` // ok, warning or problem
 	Check string `json:"check"`
 	Text  string `json:"text"`
@@ -280,27 +282,27 @@ func (k *checkup) checkCosts(h store.Health) {
 }
 
 func (k *checkup) ok(check, format string, args ...any) {
-	k.say(finding{levelOK, check, fmt.Sprintf(format, args...), ""})
+	k.say(levelOK, check, fmt.Sprintf(format, args...), "")
 }
 
 func (k *checkup) warning(check, text, do string) {
-	k.say(finding{levelWarning, check, text, do})
+	k.say(levelWarning, check, text, do)
 }
 
 // problem tells what is wrong; do is empty where the text says what to do.
 func (k *checkup) problem(check, text, do string) {
 	k.problems++
-	k.say(finding{levelProblem, check, text, do})
+	k.say(levelProblem, check, text, do)
 }
 
-func (k *checkup) say(f finding) {
+func (k *checkup) say(level, check, text, do string) {
+	f := finding{1, "check", level, check, text, do}
 	var err error
 	if k.json {
 		err = json.NewEncoder(k.out).Encode(f)
 	} else {
-		do := ""
-		if f.Do != "" {
-			do = "; " + f.Do
+		if do != "" {
+			do = "; " + do
 		}
 		_, err = fmt.Fprintf(k.out, "= %s %s: %s%s\n", f.Level, f.Check, f.Text, do)
 	}

@@ -38,7 +38,15 @@ func adminFlag() cli.Flag {
 }
 
 func listenFlag() cli.Flag {
-	return &cli.StringFlag{Name: "listen", Value: ":7465", Usage: "`HOST:PORT` to listen on; port 0 takes a free one"}
+	return &cli.StringFlag{Name: "listen", Value: ":7465", Usage: "`HOST:PORT` to listen on; port 0 takes a free one; with --public alone, its port"}
+}
+
+// listenOf returns where to listen: if only the public address is given, at its port.
+func listenOf(c *cli.Context) string {
+	if _, port, err := net.SplitHostPort(c.String("public")); err == nil && !c.IsSet("listen") {
+		return ":" + port
+	}
+	return c.String("listen")
 }
 
 func serverCommand() *cli.Command {
@@ -73,7 +81,7 @@ func runServer(c *cli.Context) error {
 		return err
 	}
 	config := simserver.Config{
-		Listen: c.String("listen"), Public: c.String("public"), Admin: c.String("admin"),
+		Listen: listenOf(c), Public: c.String("public"), Admin: c.String("admin"),
 		MaxConns: c.Int("max-conns"), Log: log, Identities: c.Bool("log-identities"),
 	}
 	if _, err := port(config.Listen, 0); err != nil {

@@ -91,6 +91,20 @@ func TestSchemaRefuses(t *testing.T) {
 	}
 }
 
+// The schema and the client agree on how long a recv can wait.
+func TestSchemaOfTimeouts(t *testing.T) {
+	for _, timeout := range []string{"30s", "1h30m", "1.5s", ".5s", "1µs", "+2m", "10ns", "0s", "-1s", "1sgarbage", "...s", "5", "", "s", "1 s", "1d", "0h0m"} {
+		object, err := json.Marshal(map[string]any{"cmd": "recv", "timeout": timeout})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, refused := parseTimeout(timeout)
+		if taken := fits("input", string(object)) == nil; taken != (refused == nil) {
+			t.Errorf("%q: the schema %v, the client %v", timeout, taken, refused)
+		}
+	}
+}
+
 // What the schema says of words is what the code has: a fault or a type that it doesn't know would surprise a program.
 func TestSchemaHasAllWords(t *testing.T) {
 	b, err := os.ReadFile("../docs/client.schema.json")
