@@ -70,7 +70,11 @@ func (j *job) stop() {
 	defer j.stopping.Unlock()
 	for {
 		syscall.Kill(0, syscall.SIGSTOP)
-		time.Sleep(stopWait)
+		time.Sleep(stopWait) // in which it is stopped
+		if j.foreground() {
+			return
+		}
+		time.Sleep(stopWait) // in which the signal comes that it was continued for
 		if j.foreground() || j.killed.Load() {
 			return
 		}

@@ -36,24 +36,22 @@ func TestTerminalKilledWhileStopped(t *testing.T) {
 sim client --server "$0" --user alice --password-file alice.pw
 echo stopped: $?
 read enter
-bg
-read enter
+if [ "$1" = bg ]; then bg; read enter; fi
 jobs
-kill -TERM %1
-kill -CONT %1
+kill %1
 wait %1
 echo ended: $?
 if stty -a | grep -q -- -icanon; then echo raw; else echo cooked; fi`
-	for _, stop := range []string{"\x1a", ""} {
+	for _, tt := range []struct{ stop, then string }{{"\x1a", ""}, {"\x1a", "bg"}, {"", ""}, {"", "bg"}} {
 		alice := sitDownWith(t, dir, func(cmd *exec.Cmd) {
 			sh, err := exec.LookPath("bash")
 			if err != nil {
 				t.Skip("no bash")
 			}
-			cmd.Path, cmd.Args = sh, []string{"bash", "-c", session, address}
+			cmd.Path, cmd.Args = sh, []string{"bash", "-c", session, address, tt.then}
 		})
 		alice.seesPrompt("alice> ")
-		if alice.types(stop); stop == "" {
+		if alice.types(tt.stop); tt.stop == "" {
 			group, err := unix.IoctlGetInt(int(alice.keyboard.Fd()), unix.TIOCGPGRP)
 			if err != nil {
 				t.Fatal(err)
@@ -62,8 +60,10 @@ if stty -a | grep -q -- -icanon; then echo raw; else echo cooked; fi`
 		}
 		alice.seesRow(`stopped: \d+`)
 		alice.types("\r")
-		alice.seesRow(`\[1\]\+ sim client.*&`)
-		alice.types("\r")
+		if tt.then == "bg" {
+			alice.seesRow(`\[1\]\+ sim client.*&`)
+			alice.types("\r")
+		}
 		alice.seesRow(`\[1\]\+  (Stopped|Running).*`)
 		alice.seesRow("ended: 130")
 		alice.seesRow("cooked")
