@@ -15,6 +15,8 @@ func TestTerminalTalk(t *testing.T) {
 	dir, address, _ := room(t)
 	bob := bobIn(t, dir, address)
 	alice := aliceIn(t, dir, address)
+	alice.types("list\r") // what Tab completes is known then
+	alice.seesRow(`= online \(2\): alice bob`)
 	alice.types("/bo\t\r")
 	alice.seesRow("= talking to bob")
 	alice.seesRow(`\d\d:\d\d \* bob is online`)

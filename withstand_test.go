@@ -171,8 +171,9 @@ func member(t *testing.T, address proto.Address, name string) (lines *bufio.Scan
 func TestThreeHundredAtOnce(t *testing.T) {
 	const crowd = 300
 	address := testServer(t, crowd, simserver.Config{PuzzleBits: 8})
-	var in, done sync.WaitGroup
+	var in, listed, done sync.WaitGroup
 	in.Add(crowd)
+	listed.Add(crowd) // nobody leaves before all have seen all
 	failed := make(chan error, crowd)
 	for i := range crowd {
 		done.Go(func() {
@@ -180,25 +181,32 @@ func TestThreeHundredAtOnce(t *testing.T) {
 			next := fmt.Sprintf("user%d", (i+1)%crowd)
 			err := func() error {
 				defer input.Close()
-				arrived := sync.OnceFunc(in.Done)
+				arrived, sees := sync.OnceFunc(in.Done), sync.OnceFunc(listed.Done)
 				defer arrived()
+				defer sees()
 				fmt.Fprintln(input, "copper-anvil-62-violet")
 				if !lines.Scan() {
 					return fmt.Errorf("user%d was not logged in: exit code %d", i, <-code)
 				}
 				arrived()
 				in.Wait()
-				fmt.Fprintf(input, "list\nsend %s hello\nrecv 1 60s\n", next)
-				for _, want := range []string{fmt.Sprintf("= online (%d): ", crowd), "= " + next + ": delivered", "= received 1"} {
+				for _, step := range []struct{ command, want string }{
+					{"list\n", fmt.Sprintf("= online (%d): ", crowd)},
+					{"send " + next + " hello\nrecv 1 60s\n", "= " + next + ": delivered"},
+					{"", "= received 1"},
+				} {
+					io.WriteString(input, step.command)
 					got := ""
 					for lines.Scan() {
 						if got = lines.Text(); strings.HasPrefix(got, "= ") {
 							break
 						}
 					}
-					if !strings.HasPrefix(got, want) {
-						return fmt.Errorf("user%d got %.80q where %q was due", i, got, want)
+					if !strings.HasPrefix(got, step.want) {
+						return fmt.Errorf("user%d got %.80q where %q was due", i, got, step.want)
 					}
+					sees()
+					listed.Wait()
 				}
 				return nil
 			}()
