@@ -1,0 +1,125 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Sizes of what is measured.
+const (
+	textSize = 256 // bytes of a text
+	maxBatch = 60  // texts that fit in a record of a floor, and leave a byte to tell the padding by
+	pairs    = 64
+	rate     = 500 // texts a second, where the latency is measured
+)
+
+type options struct {
+	only   string
+	rounds int
+	time   time.Duration
+	window int
+	batch  int
+	idle   int
+	sim    string
+	svg    string
+	seen   bool
+}
+
+func main() {
+	if len(os.Args) == 2 && strings.HasPrefix(os.Args[1], rolePrefix) {
+		if err := serve(strings.TrimPrefix(os.Args[1], rolePrefix)); err != nil {
+			fatal(err)
+		}
+		return
+	}
+	var o options
+	flag.StringVar(&o.only, "only", "", "measure these `SYSTEMS` alone, separated by commas: "+strings.Join(names(), ", "))
+	flag.IntVar(&o.rounds, "rounds", 3, "how often each measure is taken; what is told is the median")
+	flag.DurationVar(&o.time, "time", time.Second, "how long one measure runs (that of the latency twice as long)")
+	flag.IntVar(&o.window, "window", 64, "texts of a pair on their way at the most, where they are pipelined")
+	flag.IntVar(&o.batch, "batch", 16, "texts that a sender writes at once, where they are pipelined")
+	flag.IntVar(&o.idle, "idle", 1000, "connections whose memory is measured; 0 for none. sim's puzzle makes 10,000 take some minutes")
+	flag.StringVar(&o.sim, "sim", "", "sim's `BINARY`; without it one is built from the working tree")
+	flag.StringVar(&o.svg, "svg", "bench.svg", "the plot's `FILE`; empty for none")
+	flag.BoolVar(&o.seen, "seen", false, "sim's sessions can be resumed: the server keeps what it sent until the client has seen it")
+	flag.Parse()
+	if o.batch < 1 || o.batch > maxBatch || o.window < o.batch || o.rounds < 1 || flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "bench: a batch has 1 to 60 texts, a window at least a batch, and there is at least one round; go run . -h tells the flags")
+		os.Exit(2)
+	}
+	if err := run(&o); err != nil {
+		fatal(err)
+	}
+}
+
+func fatal(err error) {
+	fmt.Fprintln(os.Stderr, "bench:", err)
+	os.Exit(1)
+}
+
+// names are those of all systems.
+func names() (all []string) {
+	for _, s := range systems {
+		all = append(all, s.name)
+	}
+	return all
+}
+
+// chosen are the systems that are asked for and that this machine has.
+func chosen(o *options) (list []*system, err error) {
+	var only []string
+	if o.only != "" {
+		only = strings.Split(o.only, ",")
+	}
+	for _, name := range only {
+		if !slices.Contains(names(), name) {
+			return nil, fmt.Errorf("-only: there is no system %q; there are %s", name, strings.Join(names(), ", "))
+		}
+	}
+	for i := range systems {
+		s := &systems[i]
+		switch {
+		case only != nil && !slices.Contains(only, s.name):
+		case s.missing != nil && s.missing() != "":
+			fmt.Fprintf(os.Stderr, "%s is left out: %s\n", s.name, s.missing())
+		default:
+			list = append(list, s)
+		}
+	}
+	return list, nil
+}
+
+func run(o *options) error {
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-interrupted // the servers end with their standard input
+		os.RemoveAll(dir)
+		os.Exit(130)
+	}()
+
+	list, err := chosen(o)
+	if err != nil {
+		return err
+	}
+	results, err := measureAll(o, dir, list)
+	if err != nil {
+		return err
+	}
+	printTable(os.Stdout, o, results)
+	if o.svg == "" {
+		return nil
+	}
+	return os.WriteFile(o.svg, plot(results), 0o644)
+}

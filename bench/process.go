@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	rolePrefix = "serve-" // of the argument with which this program runs again, as a server
+	startWait  = 20 * time.Second
+	clockTicks = 100 // a second, of /proc: USER_HZ, the same on every Linux that Go runs on
+)
+
+// A process is a server that is measured. It ends when its standard input does, or is killed.
+type process struct {
+	cmd    *exec.Cmd
+	stdin  io.Closer
+	first  string        // line of its standard output: where it listens
+	stderr *bytes.Buffer // read only after its end
+}
+
+// startProcess starts a server and waits for its first line.
+func startProcess(name string, args ...string) (*process, error) {
+	p := &process{cmd: exec.Command(name, args...), stderr: new(bytes.Buffer)}
+	p.cmd.Stderr = p.stderr
+	stdin, err := p.cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.stdin = stdin
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	lines := make(chan string, 1)
+	go func() {
+		out := bufio.NewReader(stdout)
+		line, _ := out.ReadString('\n')
+		lines <- strings.TrimSpace(line)
+		io.Copy(io.Discard, out)
+	}()
+	select {
+	case p.first = <-lines:
+	case <-time.After(startWait):
+	}
+	if p.first == "" {
+		p.stop()
+		return nil, fmt.Errorf("%s did not start: %s", name, bytes.TrimSpace(p.stderr.Bytes()))
+	}
+	return p, nil
+}
+
+// startRole starts this program again, as a server.
+func startRole(role string) (*process, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return startProcess(exe, rolePrefix+role)
+}
+
+func (p *process) stop() {
+	p.stdin.Close()
+	p.cmd.Process.Kill()
+	p.cmd.Wait()
+}
+
+// cpu is what the process has used of the processors, in user and in system mode.
+func (p *process) cpu() (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	// The name of the program stands in parentheses, and may have anything in it. utime and stime are fields 14 and 15.
+	_, rest, _ := bytes.Cut(stat[bytes.LastIndexByte(stat, ')'):], []byte(" "))
+	fields := strings.Fields(string(rest))
+	if len(fields) < 13 {
+		return 0, errors.New("/proc/PID/stat has too few fields")
+	}
+	user, err1 := strconv.Atoi(fields[11])
+	system, err2 := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * time.Second / clockTicks, errors.Join(err1, err2)
+}
+
+// resident is the process's memory in bytes.
+func (p *process) resident() (int, error) {
+	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(statm))
+	if len(fields) < 2 {
+		return 0, errors.New("/proc/PID/statm has too few fields")
+	}
+	pages, err := strconv.Atoi(fields[1])
+	return pages * os.Getpagesize(), err
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+	"strings"
+)
+
+// printTable writes the table as docs/PERFORMANCE.md has it: medians, and from where to where the rounds went.
+func printTable(w io.Writer, o *options, results []*result) {
+	fmt.Fprintf(w, "%s; %d rounds of %v; %d bytes a text; pipelined: %d texts a write, at most %d on their way; %d idle connections\n\n",
+		versions(), o.rounds, o.time, textSize, o.batch, o.window, o.idle)
+	fmt.Fprint(w, "|")
+	for _, c := range columns {
+		fmt.Fprintf(w, " | %s", c.short)
+	}
+	fmt.Fprintf(w, " |\n| --- |%s\n", strings.Repeat(" --- |", measureCount))
+	for _, r := range results {
+		fmt.Fprintf(w, "| %s", r.system.what)
+		for m := range measure(measureCount) {
+			fmt.Fprintf(w, " | %s", r.cell(m))
+		}
+		fmt.Fprintln(w, " |")
+	}
+}
+
+func (r *result) cell(m measure) string {
+	median, least, most, ok := r.spread(m)
+	switch {
+	case !ok:
+		return ""
+	case len(r.values[m]) == 1:
+		return number(median)
+	}
+	return fmt.Sprintf("%s (%s–%s)", number(median), number(least), number(most))
+}
+
+// number writes three digits that count.
+func number(v float64) string {
+	switch {
+	case v < 10:
+		return fmt.Sprintf("%.2f", v)
+	case v < 100:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.0f", v)
+}
+
+// versions are those of what was measured.
+func versions() string {
+	list := []string{runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH, fmt.Sprintf("%d processors", runtime.NumCPU())}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, m := range info.Deps {
+			if strings.HasSuffix(m.Path, "/nats-server/v2") {
+				list = append(list, "NATS "+m.Version)
+			}
+		}
+	}
+	if noMosquitto() == "" {
+		list = append(list, "Mosquitto "+mosquittoVersion())
+	}
+	return strings.Join(list, ", ")
+}

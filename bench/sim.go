@@ -1,0 +1,459 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sim/password"
+	"sim/proto"
+	"sim/proto/e2e"
+	"sim/proto/srp"
+	"sim/proto/ticket"
+	simserver "sim/server"
+	"sim/store"
+)
+
+const (
+	thePassword = "copper-anvil-62-violet" // everybody's
+	pingEvery   = 25 * time.Second         // the server ends a session that says nothing for 75 s
+	seenFrames  = 32                       // frames received, after which a Seen is due
+	sealedTexts = 1024                     // of a sender whose texts are sealed beforehand
+)
+
+// cheapArgon are the parameters of the database: quick doesn't use them.
+var cheapArgon = password.Params{Time: 1, Memory: 1 << 16, Threads: 1}
+
+// A simServer is sim's own binary.
+type simServer struct {
+	run     *process
+	address proto.Address
+	deriver password.Deriver
+	sealed  bool // texts are sealed before they are measured, and not opened
+	seen    bool
+
+	mu   sync.Mutex
+	ends []*simEnd
+	quit chan struct{}
+}
+
+func startSim(o *options, dir string, ends int) (server, error) {
+	return startSimServer(o, dir, ends, cheapArgon, quick{})
+}
+
+func startSealedSim(o *options, dir string, ends int) (server, error) {
+	s, err := startSimServer(o, dir, ends, cheapArgon, quick{})
+	if err != nil {
+		return nil, err
+	}
+	s.sealed = true
+	return s, nil
+}
+
+func startSimServer(o *options, dir string, people int, params password.Params, deriver password.Deriver) (*simServer, error) {
+	if o.sim == "" {
+		o.sim = filepath.Join(dir, "sim")
+		build := exec.Command("go", "build", "-C", "..", "-o", o.sim, ".")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("build sim (run this in the folder bench, or name a binary with -sim): %w\n%s", err, out)
+		}
+	}
+	home, err := os.MkdirTemp(dir, "sim-")
+	if err != nil {
+		return nil, err
+	}
+	db := filepath.Join(home, "sim.db")
+	if err := register(db, people, params, deriver); err != nil {
+		return nil, err
+	}
+	run, err := startProcess(o.sim, "server", "--db", db, "--listen", "127.0.0.1:0", "--log-level", "error")
+	if err != nil {
+		return nil, err
+	}
+	s := &simServer{run: run, deriver: deriver, seen: o.seen, quit: make(chan struct{})}
+	if s.address, err = proto.ParseAddress(run.first); err != nil {
+		run.stop()
+		return nil, err
+	}
+	go s.ping()
+	return s, nil
+}
+
+// register makes a database of people.
+func register(path string, people int, params password.Params, deriver password.Deriver) error {
+	st, err := store.Open(path, store.Options{ArgonTime: params.Time, ArgonMemory: params.Memory, ArgonThreads: params.Threads})
+	if err != nil {
+		return err
+	}
+	directory := simserver.NewDirectory(st)
+	for n := range people {
+		name := nameOf(n)
+		salt := directory.Salt(name)
+		secret, err := deriver.Derive([]byte(thePassword), &salt, params)
+		if err != nil {
+			return errors.Join(err, st.Close())
+		}
+		if err := st.Add(name.String(), store.Account{Verifier: *srp.Verifier(name.String(), &salt, secret)}, store.OnFile()); err != nil {
+			return errors.Join(err, st.Close())
+		}
+	}
+	return st.Close()
+}
+
+func nameOf(n int) proto.Name {
+	name, err := proto.ParseName(fmt.Sprintf("user%d", n))
+	if err != nil {
+		panic(err)
+	}
+	return name
+}
+
+func (s *simServer) process() *process { return s.run }
+
+func (s *simServer) stop() {
+	close(s.quit)
+	s.run.stop()
+}
+
+// ping keeps all sessions alive.
+func (s *simServer) ping() {
+	for tick := time.NewTicker(pingEvery); ; {
+		select {
+		case <-tick.C:
+		case <-s.quit:
+			tick.Stop()
+			return
+		}
+		s.mu.Lock()
+		ends := s.ends
+		s.mu.Unlock()
+		for _, e := range ends {
+			e.write(proto.AppendPing(nil, [8]byte{}))
+		}
+	}
+}
+
+// enter logs user n in.
+func (s *simServer) enter(n int) (*simEnd, error) {
+	socket, err := net.Dial("tcp", s.address.Host)
+	if err != nil {
+		return nil, err
+	}
+	session, err := logIn(socket, s.address, nameOf(n), s.deriver)
+	if err != nil {
+		socket.Close()
+		return nil, fmt.Errorf("log in: %w", err)
+	}
+	e := &simEnd{socket: socket, in: bufio.NewReaderSize(socket, 2*proto.MaxRecord), session: session, sealed: s.sealed, seen: s.seen}
+	var first []byte
+	if e.seen {
+		first = proto.AppendSeen(nil, 0)
+	}
+	if err := e.write(proto.AppendPing(first, [8]byte{})); err != nil {
+		return nil, err
+	}
+	if _, err := e.await(proto.TypePong); err != nil { // from then on the server lists the session
+		return nil, err
+	}
+	s.mu.Lock()
+	s.ends = append(s.ends, e)
+	s.mu.Unlock()
+	return e, nil
+}
+
+// idle keeps nothing of its own waiting: what the server sends to it, a Pong now and then, stays in the socket's buffer.
+func (s *simServer) idle(n int) (end, error) { return s.enter(n) }
+
+func (s *simServer) pair(n int) (from, to end, err error) {
+	a, err := s.enter(2 * n)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := s.enter(2*n + 1)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := converse(a, b); err != nil {
+		return nil, nil, fmt.Errorf("open a conversation: %w", err)
+	}
+	if s.sealed {
+		for range sealedTexts {
+			_, message, err := a.talk.Seal(e2e.KindText, theText)
+			if err != nil {
+				return nil, nil, err
+			}
+			a.ready = append(a.ready, message)
+		}
+	}
+	return a, b, nil
+}
+
+var theText = bytes.Repeat([]byte("t"), textSize)
+
+// A simEnd is a session. One goroutine sends, one receives.
+type simEnd struct {
+	socket  net.Conn
+	session *proto.Session
+	peer    proto.Name
+	tag     proto.Tag // of the peer's session
+	talk    *e2e.Conversation
+	sealed  bool
+	seen    bool
+	failed  atomic.Pointer[error] // what drain met
+
+	mu  sync.Mutex // guards what follows, and session.Send
+	out []byte     // sealed records
+
+	// owned by the sender
+	frames  []byte
+	sizes   []int    // of frames
+	ready   [][]byte // texts that are sealed already
+	nextOne int
+
+	// owned by the receiver
+	in     *bufio.Reader
+	record []byte
+	number uint64 // of numbered frames received
+	told   uint64
+}
+
+func (e *simEnd) close() { e.socket.Close() }
+
+// write sends frames that fit in a record.
+func (e *simEnd) write(frames []byte) error { return e.writeAll(frames, []int{len(frames)}) }
+
+// writeAll seals frames of these sizes into as few records as hold them, and writes once.
+func (e *simEnd) writeAll(frames []byte, sizes []int) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.out = e.out[:0]
+	now := time.Now()
+	start, n := 0, 0
+	for _, size := range sizes {
+		if n+size > proto.MaxFrames {
+			e.out = e.session.Send.Seal(e.out, frames[start:start+n], now)
+			start, n = start+n, 0
+		}
+		n += size
+	}
+	e.out = e.session.Send.Seal(e.out, frames[start:start+n], now)
+	_, err := e.socket.Write(e.out)
+	return err
+}
+
+func (e *simEnd) send(texts int) error {
+	if err := e.failed.Load(); err != nil {
+		return *err
+	}
+	e.frames, e.sizes = e.frames[:0], e.sizes[:0]
+	for range texts {
+		message, err := e.message()
+		if err != nil {
+			return err
+		}
+		before := len(e.frames)
+		e.frames = proto.AppendRelay(e.frames, proto.Relay{To: e.peer, Tag: e.tag, Message: message})
+		e.sizes = append(e.sizes, len(e.frames)-before)
+	}
+	return e.writeAll(e.frames, e.sizes)
+}
+
+func (e *simEnd) message() ([]byte, error) {
+	if e.sealed {
+		e.nextOne = (e.nextOne + 1) % len(e.ready)
+		return e.ready[e.nextOne], nil
+	}
+	_, message, err := e.talk.Seal(e2e.KindText, theText)
+	return message, err
+}
+
+// receive returns the texts of one record or more. Whatever says that a text came to nothing is an error: nothing is lost unnoticed.
+func (e *simEnd) receive() (texts int, err error) {
+	for texts == 0 {
+		frames, err := e.open()
+		if err != nil {
+			return 0, err
+		}
+		for f, ok := frames.Next(); ok; f, ok = frames.Next() {
+			isText, err := e.handle(f)
+			if err != nil {
+				return 0, err
+			}
+			if isText {
+				texts++
+			}
+		}
+	}
+	return texts, nil
+}
+
+// handle takes one frame, and says whether it is a text.
+func (e *simEnd) handle(f proto.Frame) (isText bool, err error) {
+	switch f.Type {
+	case proto.TypePong, proto.TypeSeen:
+		return false, nil
+	case proto.TypeRelayed:
+	default:
+		return false, fmt.Errorf("the server sent %v: a smaller -window may help", f.Type)
+	}
+	r, ok := proto.ParseRelayed(f.Body)
+	if !ok || r.From != e.peer {
+		return false, errors.New("a Relayed that is malformed, or not the peer's")
+	}
+	if e.sealed {
+		return true, nil
+	}
+	got, err := e.talk.Open(r.Message)
+	if err != nil || !bytes.Equal(got.Text, theText) {
+		return false, fmt.Errorf("another text than was sent: %w", err)
+	}
+	e.talk.HandedOut(got.Number)
+	return true, nil
+}
+
+// open reads and opens one record.
+func (e *simEnd) open() (proto.Frames, error) {
+	var head [proto.RecordHeaderSize]byte
+	if _, err := io.ReadFull(e.in, head[:]); err != nil {
+		return proto.Frames{}, err
+	}
+	n := int(binary.BigEndian.Uint16(head[:]))
+	if !proto.ValidRecord(n) {
+		return proto.Frames{}, errors.New("no record of the server's")
+	}
+	e.record = slices.Grow(e.record[:0], n)[:n]
+	if _, err := io.ReadFull(e.in, e.record); err != nil {
+		return proto.Frames{}, err
+	}
+	frames, err := e.session.Receive.Open(e.record)
+	if err != nil || !e.seen {
+		return frames, err
+	}
+	return frames, e.count(frames)
+}
+
+// count counts the numbered frames of a record, and tells the server of them when that is due.
+func (e *simEnd) count(frames proto.Frames) error {
+	for f, ok := frames.Next(); ok; f, ok = frames.Next() {
+		if f.Type.Numbered() {
+			e.number++
+		}
+	}
+	if e.number-e.told < seenFrames {
+		return nil
+	}
+	e.told = e.number
+	return e.write(proto.AppendSeen(nil, e.number))
+}
+
+// await reads until a frame of a type comes.
+func (e *simEnd) await(want proto.Type) (proto.Frame, error) {
+	for {
+		frames, err := e.open()
+		if err != nil {
+			return proto.Frame{}, err
+		}
+		for f, ok := frames.Next(); ok; f, ok = frames.Next() {
+			switch f.Type {
+			case want:
+				return f, nil
+			case proto.TypePong, proto.TypeSeen:
+			default:
+				return proto.Frame{}, fmt.Errorf("%v in place of %v", f.Type, want)
+			}
+		}
+	}
+}
+
+// drain reads what the server has to say to a sender.
+func (e *simEnd) drain() {
+	_, err := e.receive()
+	if err == nil {
+		err = errors.New("a text came to its sender")
+	}
+	e.failed.CompareAndSwap(nil, &err)
+}
+
+// converse opens a conversation between two sessions, through the server: docs/PROTOCOL.md, section 7.
+func converse(a, b *simEnd) error {
+	a.peer, b.peer = b.session.Name, a.session.Name
+	initiator, message, err := e2e.Start(ticket.Name(a.session.Name), ticket.Name(b.session.Name), e2e.Versions)
+	if err != nil {
+		return err
+	}
+	if message, err = a.hand(b, message); err != nil {
+		return err
+	}
+	responder, message, err := e2e.Answer(ticket.Name(b.session.Name), ticket.Name(a.session.Name), message, e2e.Versions, &b.session.Tickets.Nonce)
+	if err != nil {
+		return err
+	}
+	if message, err = b.hand(a, message); err != nil {
+		return err
+	}
+	intro, err := initiator.Nonce(message)
+	if err != nil {
+		return err
+	}
+	if err := a.write(proto.AppendIntro(nil, intro)); err != nil {
+		return err
+	}
+	f, err := a.await(proto.TypeTicket)
+	if err != nil {
+		return err
+	}
+	issued, ok := proto.ParseTicket(f.Body)
+	if !ok || issued.Status != proto.TicketIssued {
+		return fmt.Errorf("no ticket: status %d", issued.Status)
+	}
+	if message, err = initiator.Ticket(issued.Box, &a.session.Tickets.Intro); err != nil {
+		return err
+	}
+	if message, err = a.hand(b, message); err != nil {
+		return err
+	}
+	if message, err = responder.Offer(message, ticket.Name(a.session.Name), &b.session.Tickets.Ticket); err != nil {
+		return err
+	}
+	if message, err = b.hand(a, message); err != nil {
+		return err
+	}
+	if message, a.talk, err = initiator.Accept(message); err != nil {
+		return err
+	}
+	if message, err = a.hand(b, message); err != nil {
+		return err
+	}
+	b.talk, err = responder.Confirm(message)
+	go a.drain()
+	return err
+}
+
+// hand sends a peer message to the other end, and returns what came there.
+func (e *simEnd) hand(to *simEnd, message []byte) ([]byte, error) {
+	if err := e.write(proto.AppendRelay(nil, proto.Relay{To: e.peer, Tag: e.tag, Message: message})); err != nil {
+		return nil, err
+	}
+	f, err := to.await(proto.TypeRelayed)
+	if err != nil {
+		return nil, err
+	}
+	r, ok := proto.ParseRelayed(f.Body)
+	if !ok {
+		return nil, errors.New("a malformed Relayed")
+	}
+	to.tag = r.Tag
+	return r.Message, nil
+}

@@ -1,0 +1,49 @@
+package main
+
+import "fmt"
+
+// A system is a server that is measured, and its clients.
+type system struct {
+	name    string
+	what    string        // for the table
+	floor   bool          // it does less than a relay has to
+	missing func() string // why this machine does not have it; empty if it does, and where nil it always does
+	start   func(o *options, dir string, ends int) (server, error)
+}
+
+// A server is a process that runs, and how to reach it.
+type server interface {
+	process() *process
+	// pair connects ends 2n and 2n+1, the second of which gets what the first sends.
+	pair(n int) (from, to end, err error)
+	// idle connects end n, which then only stays.
+	idle(n int) (end, error)
+	stop()
+}
+
+// An end is a client's connection.
+type end interface {
+	send(texts int) error  // writes that many texts, in one write
+	receive() (int, error) // waits for texts, and returns how many came
+	close()
+}
+
+var systems = []system{
+	{name: "sim", what: "sim", start: startSim},
+	{name: "sim-sealed", what: "sim, texts sealed beforehand", start: startSealedSim},
+	{name: "nats", what: "NATS", start: startNATS},
+	{name: "mosquitto", what: "Mosquitto, QoS 0", missing: noMosquitto, start: startMosquitto},
+	{name: "tls", what: "floor: two TLS hops, no routing", floor: true, start: startFloor("tls")},
+	{name: "records", what: "floor: two record hops, no routing", floor: true, start: startFloor("records")},
+}
+
+// serve is what this program does as a server. It returns when its standard input ends.
+func serve(role string) error {
+	switch role {
+	case "nats":
+		return serveNATS()
+	case "tls", "records":
+		return serveFloor(role)
+	}
+	return fmt.Errorf("no role %q", role)
+}
