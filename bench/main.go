@@ -118,6 +118,13 @@ func run(o *options) error {
 		return err
 	}
 	printTable(os.Stdout, o, results)
+	if slices.ContainsFunc(list, func(s *system) bool { return s.name == "sim" }) {
+		took, err := realLogIn(o, dir)
+		if err != nil {
+			return fmt.Errorf("a log-in with Argon2id: %w", err)
+		}
+		fmt.Printf("\nsim, one log-in with the password's real work: %v from the connection to the session, on one processor\n", took.Round(time.Millisecond))
+	}
 	if o.svg == "" {
 		return nil
 	}

@@ -205,10 +205,6 @@ func newStand(o *options, dir string, sys *system) (*stand, error) {
 		return nil, err
 	}
 	s := &stand{result: &result{system: sys}, server: srv, pairs: make([]*pair, pairs)}
-	before, err := srv.process().cpu()
-	if err != nil {
-		return nil, err
-	}
 	err = crowd(pairs, func(n int) error {
 		from, to, err := srv.pair(n)
 		if err == nil {
@@ -219,13 +215,6 @@ func newStand(o *options, dir string, sys *system) (*stand, error) {
 	if err != nil {
 		srv.stop()
 		return nil, err
-	}
-	after, err := srv.process().cpu()
-	if err != nil {
-		return nil, err
-	}
-	if after > before {
-		s.add(entries, 2*pairs/(after-before).Seconds())
 	}
 	_, err = s.stream(warmTime, pairs, o.batch, o.window)
 	return s, err
@@ -307,15 +296,17 @@ func (s *stand) latency(d time.Duration) error {
 
 func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
 
-// idle measures the memory of a server of its own with connections that do nothing.
+// idle measures a server of its own with connections that do nothing: what it costs to let them in, and the memory that they hold.
 func (s *stand) idle(o *options, dir string) error {
 	srv, err := s.system.start(o, dir, o.idle)
 	if err != nil {
 		return err
 	}
 	defer srv.stop()
-	before, err := srv.process().resident()
-	if err != nil {
+	run := srv.process()
+	memory, err1 := run.resident()
+	cpu, err2 := run.cpu()
+	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
 	ends := make([]end, o.idle)
@@ -332,10 +323,14 @@ func (s *stand) idle(o *options, dir string) error {
 	}); err != nil {
 		return err
 	}
+	used, err1 := run.cpu()
+	if used > cpu {
+		s.add(entries, float64(o.idle)/(used-cpu).Seconds())
+	}
 	time.Sleep(settleTime)
-	after, err := srv.process().resident()
-	s.add(idleMemory, float64(after-before)/float64(o.idle))
-	return err
+	held, err2 := run.resident()
+	s.add(idleMemory, float64(held-memory)/float64(o.idle))
+	return errors.Join(err1, err2)
 }
 
 // realLogIn measures one log-in of sim with the parameters of Argon2id that a real database has, from the first byte to the session.

@@ -48,7 +48,7 @@ func startMosquitto(_ *options, dir string, _ int) (server, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := fmt.Sprintf("listener %s 127.0.0.1\ncertfile %s/server.crt\nkeyfile %s/server.key\ntls_version tlsv1.3\nallow_anonymous true\npersistence false\nlog_dest stdout\nmax_queued_messages 0\n",
+	config := fmt.Sprintf("listener %s 127.0.0.1\ncertfile %s/server.crt\nkeyfile %s/server.key\ntls_version tlsv1.3\nallow_anonymous true\npersistence false\nlog_dest none\nmax_queued_messages 0\n",
 		port, home, home)
 	if os.Geteuid() == 0 {
 		config += "user root\n" // otherwise it gives its rights up, and can't read its key
@@ -57,22 +57,18 @@ func startMosquitto(_ *options, dir string, _ int) (server, error) {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	run, err := startProcess("mosquitto", "-c", file)
+	run, _, err := launch("mosquitto", "-c", file)
 	if err != nil {
 		return nil, err
 	}
-	s := &mosquittoServer{run, host}
-	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) { // its first line comes before it listens
-		conn, err := net.Dial("tcp", host)
-		if err == nil {
+	for began := time.Now(); time.Since(began) < startWait; time.Sleep(10 * time.Millisecond) { // it does not say when it listens
+		if conn, err := net.Dial("tcp", host); err == nil {
 			conn.Close()
-			return s, nil
-		}
-		if time.Since(began) > startWait {
-			s.stop()
-			return nil, err
+			return &mosquittoServer{run, host}, nil
 		}
 	}
+	run.stop()
+	return nil, run.unready("mosquitto")
 }
 
 func (s *mosquittoServer) process() *process { return s.run }

@@ -27,20 +27,23 @@ type process struct {
 	stderr *bytes.Buffer // read only after its end
 }
 
+// launch starts a server.
+func launch(name string, args ...string) (p *process, stdout io.Reader, err error) {
+	p = &process{cmd: exec.Command(name, args...), stderr: new(bytes.Buffer)}
+	p.cmd.Stderr = p.stderr
+	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
+		return nil, nil, err
+	}
+	if stdout, err = p.cmd.StdoutPipe(); err != nil {
+		return nil, nil, err
+	}
+	return p, stdout, p.cmd.Start()
+}
+
 // startProcess starts a server and waits for its first line.
 func startProcess(name string, args ...string) (*process, error) {
-	p := &process{cmd: exec.Command(name, args...), stderr: new(bytes.Buffer)}
-	p.cmd.Stderr = p.stderr
-	stdin, err := p.cmd.StdinPipe()
+	p, stdout, err := launch(name, args...)
 	if err != nil {
-		return nil, err
-	}
-	p.stdin = stdin
-	stdout, err := p.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
 	lines := make(chan string, 1)
@@ -56,9 +59,14 @@ func startProcess(name string, args ...string) (*process, error) {
 	}
 	if p.first == "" {
 		p.stop()
-		return nil, fmt.Errorf("%s did not start: %s", name, bytes.TrimSpace(p.stderr.Bytes()))
+		return nil, p.unready(name)
 	}
 	return p, nil
+}
+
+// unready says what a server that was stopped had to say.
+func (p *process) unready(name string) error {
+	return fmt.Errorf("%s did not start: %s", name, bytes.TrimSpace(p.stderr.Bytes()))
 }
 
 // startRole starts this program again, as a server.
