@@ -41,7 +41,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.only, "only", "", "measure these `SYSTEMS` alone, separated by commas: "+strings.Join(names(), ", "))
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each measure is taken; what is told is the median")
-	flag.DurationVar(&o.time, "time", time.Second, "how long one measure runs (that of the latency twice as long)")
+	flag.DurationVar(&o.time, "time", time.Second, "how long one measure runs, that of the latency twice as long; the system counts CPU in hundredths of a second")
 	flag.IntVar(&o.window, "window", 64, "texts of a pair on their way at the most, where they are pipelined")
 	flag.IntVar(&o.batch, "batch", 16, "texts that a sender writes at once, where they are pipelined")
 	flag.IntVar(&o.idle, "idle", 1000, "connections whose memory is measured; 0 for none. sim's puzzle makes 10,000 take some minutes")

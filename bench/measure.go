@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	drainWait  = 10 * time.Second // for texts on their way to arrive; then they are lost
+	drainWait  = 10 * time.Second // for a text on its way to arrive; then it is lost
 	warmTime   = 300 * time.Millisecond
 	settleTime = 3 * time.Second // before the memory of idle connections is read
 	entering   = 4               // connections that are made at once
@@ -67,6 +67,7 @@ type pair struct {
 	arrived  chan arrival // closed when the receiver has ended
 	failure  error        // of the receiver, once arrived is closed
 	flying   int
+	patience *time.Timer // with the next arrival
 }
 
 type arrival struct {
@@ -75,7 +76,7 @@ type arrival struct {
 }
 
 func newPair(from, to end) *pair {
-	p := &pair{from: from, to: to, arrived: make(chan arrival, 4096)}
+	p := &pair{from: from, to: to, arrived: make(chan arrival, 4096), patience: time.NewTimer(drainWait)}
 	go func() {
 		defer close(p.arrived)
 		for {
@@ -94,8 +95,9 @@ func newPair(from, to end) *pair {
 
 var errLost = errors.New("texts are lost")
 
-// take waits for an arrival.
-func (p *pair) take(patience <-chan time.Time) (time.Time, error) {
+// take waits for an arrival, and returns when it was.
+func (p *pair) take() (time.Time, error) {
+	p.patience.Reset(drainWait)
 	select {
 	case a, ok := <-p.arrived:
 		if !ok {
@@ -106,7 +108,7 @@ func (p *pair) take(patience <-chan time.Time) (time.Time, error) {
 			return time.Time{}, errors.New("more texts came than were sent")
 		}
 		return a.at, nil
-	case <-patience:
+	case <-p.patience.C:
 		return time.Time{}, errLost
 	}
 }
@@ -115,7 +117,7 @@ func (p *pair) take(patience <-chan time.Time) (time.Time, error) {
 func (p *pair) stream(stop *atomic.Bool, batch, window int) (sent int, err error) {
 	for !stop.Load() {
 		for p.flying+batch > window {
-			if _, err := p.take(nil); err != nil {
+			if _, err := p.take(); err != nil {
 				return sent, err
 			}
 		}
@@ -125,9 +127,8 @@ func (p *pair) stream(stop *atomic.Bool, batch, window int) (sent int, err error
 		p.flying += batch
 		sent += batch
 	}
-	patience := time.After(drainWait)
 	for p.flying > 0 {
-		if _, err := p.take(patience); err != nil {
+		if _, err := p.take(); err != nil {
 			return sent, err
 		}
 	}
@@ -141,7 +142,7 @@ func (p *pair) once() (time.Duration, error) {
 		return 0, err
 	}
 	p.flying++
-	at, err := p.take(time.After(drainWait))
+	at, err := p.take()
 	return at.Sub(began), err
 }
 

@@ -19,10 +19,11 @@ const (
 func plot(results []*result) []byte {
 	var b bytes.Buffer
 	panel := panelHead + len(results)*(barHeight+barGap)
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="12">`+"\n", plotWidth, measureCount*panel+10)
+	measured := measuredOf(results)
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="12">`+"\n", plotWidth, len(measured)*panel+10)
 	fmt.Fprintln(&b, `<rect width="100%" height="100%" fill="white"/>`)
-	for m := range measure(measureCount) {
-		top := int(m) * panel
+	for i, m := range measured {
+		top := i * panel
 		fmt.Fprintf(&b, `<text x="8" y="%d" font-weight="bold">%s</text>`+"\n", top+22, columns[m].long)
 		var full float64
 		for _, r := range results {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 )
 
@@ -12,18 +13,29 @@ import (
 func printTable(w io.Writer, o *options, results []*result) {
 	fmt.Fprintf(w, "%s; %d rounds of %v; %d bytes a text; pipelined: %d texts a write, at most %d on their way; %d idle connections\n\n",
 		versions(), o.rounds, o.time, textSize, o.batch, o.window, o.idle)
+	measured := measuredOf(results)
 	fmt.Fprint(w, "|")
-	for _, c := range columns {
-		fmt.Fprintf(w, " | %s", c.short)
+	for _, m := range measured {
+		fmt.Fprintf(w, " | %s", columns[m].short)
 	}
-	fmt.Fprintf(w, " |\n| --- |%s\n", strings.Repeat(" --- |", measureCount))
+	fmt.Fprintf(w, " |\n| --- |%s\n", strings.Repeat(" --- |", len(measured)))
 	for _, r := range results {
 		fmt.Fprintf(w, "| %s", r.system.what)
-		for m := range measure(measureCount) {
+		for _, m := range measured {
 			fmt.Fprintf(w, " | %s", r.cell(m))
 		}
 		fmt.Fprintln(w, " |")
 	}
+}
+
+// measuredOf are the measures that were taken of any system.
+func measuredOf(results []*result) (list []measure) {
+	for m := range measure(measureCount) {
+		if slices.ContainsFunc(results, func(r *result) bool { return len(r.values[m]) > 0 }) {
+			list = append(list, m)
+		}
+	}
+	return list
 }
 
 func (r *result) cell(m measure) string {
