@@ -15,14 +15,15 @@ import (
 	"golang.org/x/term"
 )
 
-const stopWait = 100 * time.Millisecond // for a stop to take effect, and between two looks at who has the terminal
+const stopWait = 100 * time.Millisecond // between two looks at who has the terminal
 
 // A job is this program at its terminal. Only in the foreground does it read, write, or set the mode: elsewhere the system would stop it for that, also
 // when it is about to end, and the terminal is the shell's.
 type job struct {
-	in, out  *os.File
-	killed   atomic.Bool // a signal has come that ends the program
-	stopping sync.Mutex  // held until the stopped job goes on
+	in, out   *os.File
+	continued chan os.Signal
+	killed    atomic.Bool // a signal has come that ends the program
+	stopping  sync.Mutex  // held until the stopped job goes on
 }
 
 func (j *job) foreground() bool {
@@ -69,12 +70,13 @@ func (j *job) stop() {
 	}
 	defer j.stopping.Unlock()
 	for {
-		syscall.Kill(0, syscall.SIGSTOP)
-		time.Sleep(stopWait) // in which it is stopped
-		if j.foreground() {
-			return
+		select {
+		case <-j.continued: // earlier
+		default:
 		}
-		time.Sleep(stopWait) // in which the signal comes that it was continued for
+		syscall.Kill(0, syscall.SIGSTOP)
+		<-j.continued
+		time.Sleep(stopWait) // it may have been continued to end: then that signal comes at the same time
 		if j.foreground() || j.killed.Load() {
 			return
 		}

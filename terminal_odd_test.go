@@ -37,10 +37,11 @@ sim client --server "$0" --user alice --password-file alice.pw
 echo stopped: $?
 read enter
 if [ "$1" = bg ]; then bg; read enter; fi
-jobs
+until jobs %1 | grep Stopped; do sleep 0.1; done
+client=$(jobs -p %1)
 kill %1
-wait %1
-echo ended: $?
+while kill -0 $client 2>&-; do sleep 0.1; done
+jobs
 if stty -a | grep -q -- -icanon; then echo raw; else echo cooked; fi`
 	for _, tt := range []struct{ stop, then string }{{"\x1a", ""}, {"\x1a", "bg"}, {"", ""}, {"", "bg"}} {
 		alice := sitDownWith(t, dir, func(cmd *exec.Cmd) {
@@ -64,8 +65,8 @@ if stty -a | grep -q -- -icanon; then echo raw; else echo cooked; fi`
 			alice.seesRow(`\[1\]\+ sim client.*&`)
 			alice.types("\r")
 		}
-		alice.seesRow(`\[1\]\+  (Stopped|Running).*`)
-		alice.seesRow("ended: 130")
+		alice.seesRow(`\[1\]\+  Stopped.*`) // it does not go on in the background
+		alice.seesRow(`\[1\]\+  Exit 130 .*`)
 		alice.seesRow("cooked")
 		alice.leaves(0)
 	}

@@ -33,7 +33,7 @@ func openTerminal() (in, out *os.File, err error) {
 func watchTerminal(t *client.Terminal, stdin, stdout *os.File, before *term.State) (stop func()) {
 	resize, stops, continued := make(chan [2]int, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	t.Resize, t.Stop, t.Continued = resize, stops, continued
-	j := &job{in: stdin, out: stdout}
+	j := &job{in: stdin, out: stdout, continued: make(chan os.Signal, 1)}
 	t.ReadWriter = j
 	var going sync.Mutex // guards the terminal's mode, and that it is nobody's after the end
 	ended := false
@@ -47,6 +47,7 @@ func watchTerminal(t *client.Terminal, stdin, stdout *os.File, before *term.Stat
 	signal.Ignore(syscall.SIGTTIN)
 	signals, kills := make(chan os.Signal, 4), make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGWINCH, syscall.SIGTSTP, syscall.SIGCONT)
+	signal.Notify(j.continued, syscall.SIGCONT)
 	signal.Notify(kills, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	t.Suspend = func() {
 		j.restore(before)
