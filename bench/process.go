@@ -70,12 +70,12 @@ func (p *process) unready(name string) error {
 }
 
 // startRole starts this program again, as a server.
-func startRole(role string) (*process, error) {
+func startRole(role string, args ...string) (*process, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	return startProcess(exe, rolePrefix+role)
+	return startProcess(exe, append([]string{rolePrefix + role}, args...)...)
 }
 
 func (p *process) stop() {

@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -29,6 +31,7 @@ const (
 	thePassword = "copper-anvil-62-violet" // everybody's
 	pingEvery   = 25 * time.Second         // the server ends a session that says nothing for 75 s
 	seenFrames  = 32                       // frames received, after which a Seen is due
+	easyPuzzle  = 4                        // bits
 	sealedTexts = 1024                     // of a sender whose texts are sealed beforehand
 )
 
@@ -62,14 +65,6 @@ func startSealedSim(o *options, dir string, ends int) (server, error) {
 }
 
 func startSimServer(o *options, dir string, people int, params password.Params, deriver password.Deriver) (*simServer, error) {
-	if o.sim == "" {
-		o.sim = filepath.Join(dir, "sim")
-		build := exec.Command("go", "build", "-C", "..", "-o", o.sim, ".")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("build sim (run this in the folder bench, or name a binary with -sim): %w\n%s", err, out)
-		}
-	}
 	home, err := os.MkdirTemp(dir, "sim-")
 	if err != nil {
 		return nil, err
@@ -78,7 +73,7 @@ func startSimServer(o *options, dir string, people int, params password.Params, 
 	if err := register(db, people, params, deriver); err != nil {
 		return nil, err
 	}
-	run, err := startProcess(o.sim, "server", "--db", db, "--listen", "127.0.0.1:0", "--log-level", "error")
+	run, err := o.startBinary(dir, db)
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +84,44 @@ func startSimServer(o *options, dir string, people int, params password.Params, 
 	}
 	go s.ping()
 	return s, nil
+}
+
+// startBinary starts the server's process.
+func (o *options) startBinary(dir, db string) (*process, error) {
+	if o.easy {
+		return startRole("sim", db)
+	}
+	if o.sim == "" {
+		o.sim = filepath.Join(dir, "sim")
+		build := exec.Command("go", "build", "-C", "..", "-o", o.sim, ".")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("build sim (run this in the folder bench, or name a binary with -sim): %w\n%s", err, out)
+		}
+	}
+	return startProcess(o.sim, "server", "--db", db, "--listen", "127.0.0.1:0", "--log-level", "error")
+}
+
+// serveEasySim serves as the binary does, but for the puzzle.
+func serveEasySim(db string) error {
+	st, err := store.Open(db, store.Options{Existing: true})
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	s, err := simserver.New(simserver.Config{
+		Listen: "127.0.0.1:0", Admin: simserver.AdminPath(db), Store: st, PuzzleBits: easyPuzzle, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Println(s.Addresses()[0])
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	return s.Serve(ctx)
 }
 
 // register makes a database of people.
@@ -157,11 +190,11 @@ func (s *simServer) enter(n int) (*simEnd, error) {
 		return nil, fmt.Errorf("log in: %w", err)
 	}
 	e := &simEnd{socket: socket, in: bufio.NewReaderSize(socket, 2*proto.MaxRecord), session: session, sealed: s.sealed, seen: s.seen}
-	var first []byte
+	first := proto.AppendPing(nil, [8]byte{})
 	if e.seen {
-		first = proto.AppendSeen(nil, 0)
+		first = proto.AppendSeen(first, 0)
 	}
-	if err := e.write(proto.AppendPing(first, [8]byte{})); err != nil {
+	if err := e.write(first); err != nil {
 		return nil, err
 	}
 	if _, err := e.await(proto.TypePong); err != nil { // from then on the server lists the session

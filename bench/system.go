@@ -38,12 +38,16 @@ var systems = []system{
 }
 
 // serve is what this program does as a server. It returns when its standard input ends.
-func serve(role string) error {
+func serve(role string, args []string) error {
 	switch role {
 	case "nats":
 		return serveNATS()
 	case "tls", "records":
 		return serveFloor(role)
+	case "sim":
+		if len(args) == 1 {
+			return serveEasySim(args[0])
+		}
 	}
-	return fmt.Errorf("no role %q", role)
+	return fmt.Errorf("no role %q with %d arguments", role, len(args))
 }
