@@ -65,8 +65,8 @@ if stty -a | grep -q -- -icanon; then echo raw; else echo cooked; fi`
 			alice.seesRow(`\[1\]\+ sim client.*&`)
 			alice.types("\r")
 		}
-		alice.seesRow(`\[1\]\+  Stopped.*`) // it does not go on in the background
-		alice.seesRow(`\[1\]\+  Exit 130 .*`)
+		alice.seesRow(`\[1\][+-]  Stopped.*`) // it does not go on in the background
+		alice.seesRow(`\[1\][+-]  Exit 130 .*`)
 		alice.seesRow("cooked")
 		alice.leaves(0)
 	}
