@@ -154,6 +154,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}{
 		{"succeeded", n.Succeeded.Load()},
 		{"refused", n.Refused.Load()},
+		{"resumed", n.Resumed.Load()},
+		{"not_resumed", n.NotResumed.Load()},
 		{"busy", n.BusyLogins.Load() + n.BusyProofs.Load()},
 		{"bad_hello", n.BadHellos.Load()},
 		{"other_version", n.OtherVersions.Load()},

@@ -146,6 +146,7 @@ func TestNeverSeen(t *testing.T) {
 		if d := time.Since(start); d != 0 {
 			t.Errorf("it waited %v", d)
 		}
+		synctest.Wait()
 		if !w.isDetached("alice") {
 			t.Error("the session has ended")
 		}
