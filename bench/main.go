@@ -48,7 +48,7 @@ func main() {
 	flag.IntVar(&o.idle, "idle", 1000, "connections whose memory is measured; 0 for none. 10,000 of sim's take some minutes without -easy")
 	flag.StringVar(&o.sim, "sim", "", "sim's `BINARY`; without it one is built from the working tree")
 	flag.StringVar(&o.svg, "svg", "bench.svg", "the plot's `FILE`; empty for none")
-	flag.BoolVar(&o.seen, "seen", false, "sim's sessions can be resumed: the server keeps what it sent until the client has seen it")
+	flag.BoolVar(&o.seen, "seen", false, "sim's sessions can be resumed: the server keeps what it sent until the client has seen it, and has room for a -window of 32")
 	flag.BoolVar(&o.easy, "easy", false, "sim's server is its package in this program, with a puzzle of 4 bits: thousands come in within a minute")
 	flag.Parse()
 	if o.batch < 1 || o.batch > maxBatch || o.window < o.batch || o.rounds < 1 || flag.NArg() > 0 {
