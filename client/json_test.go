@@ -207,8 +207,7 @@ func TestProgramIsLost(t *testing.T) {
 		code int
 		says []string
 	}{
-		"cut off": {func(g *guest) { g.server.loses(g.session.Name.String()) }, ExitLost, []string{`{"type":"event","event":"reconnecting"}`,
-			`{"type":"error","code":"lost","text":"connection lost: the server does not have this session any more"}`,
+		"cut off": {func(g *guest) { g.conn.Close() }, ExitLost, []string{`{"type":"error","code":"lost","text":"connection lost: it was cut off"}`,
 			`{"type":"send","to":"bob","id":1,"outcome":"unknown","reason":"connection lost"}`}},
 		"replaced": {func(g *guest) { g.closes(proto.CloseReplaced) }, ExitReplaced, []string{`{"type":"event","event":"replaced"}`,
 			`{"type":"send","to":"bob","id":1,"outcome":"unknown","reason":"replaced by a newer login"}`}},
@@ -230,9 +229,9 @@ func TestProgramIsLost(t *testing.T) {
 		alice := s.runsFor("alice")
 		s.meddles(func(_ *guest, f proto.Frame) bool { return f.Type == proto.TypeList })
 		alice.writes(`{"cmd":"list","id":1}`)
-		s.loses("alice")
+		s.guest("alice").conn.Close()
 		alice.exits(ExitLost)
-		alice.reads(`{"type":"event","event":"reconnecting"}`, `{"type":"error","code":"lost","text":"connection lost: the server does not have this session any more"}`, `{"type":"error","id":1,"code":"undone","text":"list: failed: connection lost"}`)
+		alice.reads(`{"type":"error","code":"lost","text":"connection lost: it was cut off"}`, `{"type":"error","id":1,"code":"undone","text":"list: failed: connection lost"}`)
 	})
 }
 
