@@ -106,7 +106,8 @@ func run(o *options) error {
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		<-interrupted // the servers end with their standard input
+		<-interrupted
+		killAll()
 		os.RemoveAll(dir)
 		os.Exit(130)
 	}()

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -19,7 +20,7 @@ const (
 	clockTicks = 100 // a second, of /proc: USER_HZ, the same on every Linux that Go runs on
 )
 
-// A process is a server that is measured. It ends when its standard input does, or is killed.
+// A process is a server that is measured.
 type process struct {
 	cmd    *exec.Cmd
 	stdin  io.Closer
@@ -37,7 +38,22 @@ func launch(name string, args ...string) (p *process, stdout io.Reader, err erro
 	if stdout, err = p.cmd.StdoutPipe(); err != nil {
 		return nil, nil, err
 	}
-	return p, stdout, p.cmd.Start()
+	if err := p.cmd.Start(); err != nil {
+		return nil, nil, err
+	}
+	started.Store(p, nil)
+	return p, stdout, nil
+}
+
+// started are the processes that run, for killAll.
+var started sync.Map
+
+// killAll leaves no server behind when this program is interrupted.
+func killAll() {
+	started.Range(func(p, _ any) bool {
+		p.(*process).cmd.Process.Kill()
+		return true
+	})
 }
 
 // startProcess starts a server and waits for its first line.
@@ -82,6 +98,7 @@ func (p *process) stop() {
 	p.stdin.Close()
 	p.cmd.Process.Kill()
 	p.cmd.Wait()
+	started.Delete(p)
 }
 
 // cpu is what the process has used of the processors, in user and in system mode.
