@@ -2,7 +2,7 @@
 // It is a pure machine, without a goroutine, a clock, or a file.
 //
 // decode.go turns bytes into keys, editor.go gives each key its meaning, motion.go knows characters and words, draw.go shows the line and changes no
-// more of the screen than it must. What was printed above the line is never touched again: a screen reader reads it once.
+// more of the screen than it must, wrap.go breaks what is printed above it into rows. What was printed above the line is never touched again: a screen reader reads it once.
 //
 // Characters are what a person takes for one, extended grapheme clusters, and have the width that Unicode gives them; ambiguous ones are narrow.
 package editor
