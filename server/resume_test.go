@@ -139,6 +139,7 @@ func TestNothingIsLost(t *testing.T) {
 						k.catchUp()
 					}
 				}
+				synctest.Wait() // bob's last word is on its way
 				k.catchUp()
 				synctest.Wait()
 				k.mu.Lock()
