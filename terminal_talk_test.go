@@ -74,7 +74,7 @@ func TestTerminalCode(t *testing.T) {
 	admin := sitDown(t, dir, "", "adduser", "--invite", "dave")
 	admin.seesRow("code: .*")
 	admin.leaves(0)
-	_, rest, _ := strings.Cut(admin.raw.String(), "code: ")
+	_, rest, _ := strings.Cut(admin.showed(), "code: ")
 	code, _, _ := strings.Cut(rest, "\r\n")
 	if _, ok := password.ParseCode([]byte(code)); !ok {
 		t.Fatalf("%q is no code", code)

@@ -209,13 +209,19 @@ func setsEnv(variables ...string) func(*exec.Cmd) {
 	return func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, variables...) }
 }
 
+// showed is all that was ever written to the terminal.
+func (p *person) showed() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.raw.String()
+}
+
 // neverShowed fails if one of the texts was ever written to the terminal.
 func (p *person) neverShowed(texts ...string) {
 	p.t.Helper()
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	showed := p.showed()
 	for _, text := range texts {
-		if bytes.Contains(p.raw.Bytes(), []byte(text)) {
+		if strings.Contains(showed, text) {
 			p.t.Errorf("%q was on the terminal", text)
 		}
 	}
@@ -381,7 +387,7 @@ func TestTerminalColors(t *testing.T) {
 		alice.seesPrompt("alice> ")
 		alice.types("quit\r")
 		alice.leaves(0)
-		if got := bytes.Contains(alice.raw.Bytes(), []byte("\x1b[38;5;")); got != tt.colors {
+		if got := strings.Contains(alice.showed(), "\x1b[38;5;"); got != tt.colors {
 			t.Errorf("%s %s: colours are %v", tt.env, tt.flag, got)
 		}
 	}

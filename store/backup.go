@@ -47,22 +47,41 @@ func (s *Store) Backup(w io.Writer, now time.Time, by Actor) error {
 }
 
 // compact copies what is in the database to a file that is empty.
+//
+// It is one transaction that reads, open until the copy is on the disk: what is put
+// into a bucket must stay in the memory map until the commit. bbolt's own Compact
+// lets go of it before, and copies rubbish, or faults, when others write meanwhile.
 func (s *Store) compact(path string) error {
-	return s.guard(false, func() error {
-		to, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: holdTimeout, NoSync: true}) // it is a passing file
-		if err != nil {
-			return notCopied(s.path, err)
-		}
-		defer to.Close()
+	to, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: holdTimeout, NoSync: true}) // it is a passing file
+	if err != nil {
+		return notCopied(s.path, err)
+	}
+	defer to.Close()
+	return s.view(func(from *bolt.Tx) error {
 		var health Health
-		if err := s.db.View(func(tx *bolt.Tx) error { return s.walk(tx, &health) }); err != nil {
+		if err := s.walk(from, &health); err != nil {
 			return err // a copy of what is damaged would be one, too
 		}
-		if err := bolt.Compact(to, s.db, 0); err != nil {
+		if err := to.Update(func(tx *bolt.Tx) error {
+			return from.ForEach(func(name []byte, b *bolt.Bucket) error { return copyBucket(tx, name, b) })
+		}); err != nil {
 			return notCopied(s.path, err)
 		}
 		return nil
 	})
+}
+
+// copyBucket copies one that has no buckets in it, as none of ours has.
+func copyBucket(to *bolt.Tx, name []byte, from *bolt.Bucket) error {
+	b, err := to.CreateBucket(name)
+	if err != nil {
+		return err
+	}
+	if err := b.SetSequence(from.Sequence()); err != nil {
+		return err
+	}
+	b.FillPercent = 1 // nobody adds to it
+	return from.ForEach(b.Put)
 }
 
 // Restore makes the database at path from a copy of one, after every part of it
