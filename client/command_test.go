@@ -235,7 +235,7 @@ func knownErrors() map[string]bool {
 		known[err.Error()] = true
 	}
 	for _, err := range []error{
-		errTooFewWords, errTooManyWords, errSpaces, proto.ErrName, errNoText, errTextTooLong, errCount, errTimeout,
+		errTooFewWords, errTooManyWords, errSpaces, proto.ErrName, errNoText, errTextTooLong, errCount, errTimeout, errYes,
 	} {
 		for _, g := range grammar[verbNone+1:] {
 			known[g.name+": "+err.Error()+"; usage: "+g.usage] = true
@@ -264,7 +264,7 @@ func (c command) line() string {
 func FuzzParseCommand(f *testing.F) {
 	for _, s := range []string{
 		"", " ", "login alice", "list", "list al", "send bob  - hi ", "send bob", "disconnect bob", "disconnect alice bob",
-		"verify bob", "recv", "recv 1 30s", "recv 5m", "recv 0", "recv 1 x", "logout", "logout alice", "help", "quit ", "quit now",
+		"verify bob", "verify bob yes", "verify bob no", "passwd", "block bob", "recv", "recv 1 30s", "recv 5m", "recv 0", "recv 1 x", "logout", "logout alice", "help", "quit ", "quit now",
 		"hunter2", " hunter2", "login hunter2 hunter3", "login Hünter", "send bob \xff", strings.Repeat("a", maxLine+1),
 		"send bob " + strings.Repeat("a", maxText), "send bob " + strings.Repeat("a", maxText+1),
 	} {
