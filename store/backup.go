@@ -36,7 +36,7 @@ func (s *Store) Backup(w io.Writer, now time.Time, by Actor) error {
 	if err := s.compact(f.Name()); err != nil {
 		return err
 	}
-	if err := s.update(func(tx *bolt.Tx) error {
+	if err := s.write(func(tx *bolt.Tx) error { // a backup saves a database whose file was deleted, too
 		_, err := record(tx, now, by, BackedUp, "")
 		return err
 	}); err != nil {

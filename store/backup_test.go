@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -456,5 +457,57 @@ func TestMissing(t *testing.T) {
 	s = mustOpen(t, s.path)
 	if s.Made() {
 		t.Error("it says that it made it")
+	}
+}
+
+// mallory, or the admin by mistake, moves, deletes or replaces the file under a
+// server. No change is promised that the next start would not find, and a backup
+// still saves what there is.
+func TestMovedWhileOpen(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("an open file stays in its place there")
+	}
+	for name, move := range map[string]func(path string) error{
+		"moved":   func(path string) error { return os.Rename(path, path+".away") },
+		"deleted": os.Remove,
+		"replaced": func(path string) error {
+			return errors.Join(os.Remove(path), os.WriteFile(path, []byte("a song"), 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := Open(filepath.Join(t.TempDir(), "sim.db"), testOptions)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if err := s.Add("alice", account("alice"), testActor); err != nil {
+				t.Fatal(err)
+			}
+			if err := move(s.path); err != nil {
+				t.Fatal(err)
+			}
+			err = s.Add("bob", account("bob"), testActor)
+			if !errors.Is(err, ErrNotSaved) || !strings.Contains(err.Error(), "was moved, deleted or replaced") {
+				t.Errorf("adding bob: %v", err)
+			}
+			if _, err := s.Check(); !errors.Is(err, ErrNotSaved) {
+				t.Errorf("the check: %v", err)
+			}
+			if _, there, err := s.Account("alice"); !there || err != nil {
+				t.Errorf("alice can't log in any more: %v, %v", there, err)
+			}
+			var b bytes.Buffer
+			if err := s.Backup(&b, tuesday, testActor); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(t.TempDir(), "saved")
+			if _, err := Restore(path, &b, false, tuesday, testActor); err != nil {
+				t.Fatal(err)
+			}
+			r := mustOpen(t, path)
+			if names, err := allNames(r); err != nil || !slices.Equal(names, []string{"alice"}) {
+				t.Errorf("the backup has %q, %v", names, err)
+			}
+		})
 	}
 }

@@ -22,8 +22,12 @@ type Health struct {
 }
 
 // Check looks at every page, account and entry of the audit log. Changes wait
-// until it is done. The error is ErrDamaged, and says the first thing that is wrong.
+// until it is done. The error is ErrDamaged, and says the first thing that is wrong;
+// or ErrNotSaved where the file is no longer in its place.
 func (s *Store) Check() (Health, error) {
+	if err := s.inPlace(); err != nil {
+		return Health{}, err
+	}
 	id := &s.identity
 	health := Health{Schema: s.schema, Newest: id.Created, ArgonTime: id.ArgonTime, ArgonMemory: id.ArgonMemory, ArgonThreads: id.ArgonThreads}
 	info, err := s.file.Stat()

@@ -91,6 +91,10 @@ func notSaved(path string, cause error) error {
 	return &failure{fmt.Sprintf("the database %s could not be written, so nothing was changed: see that its disk has room and can be written to, and try again", path), ErrNotSaved, cause}
 }
 
+func moved(path string) error {
+	return &failure{fmt.Sprintf("the database %s was moved, deleted or replaced while sim has it open, so nothing was changed: put it back in its place; or save it with `sim backup`, stop the server, and `sim restore` it", path), ErrNotSaved, nil}
+}
+
 func notCopied(path string, cause error) error {
 	return &failure{fmt.Sprintf("no copy of the database %s could be made beside it, where a backup begins: see that its disk has room and can be written to, and try again", path), ErrNotSaved, cause}
 }

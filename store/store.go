@@ -1,7 +1,9 @@
 package store
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -49,8 +51,30 @@ func (s *Store) view(fn func(*bolt.Tx) error) error {
 }
 
 // update runs a transaction that is on the disk when it returns nil. An error of
-// fn comes back as it is; one of the commit as ErrNotSaved.
+// fn comes back as it is; one of the commit as ErrNotSaved, and so does a file
+// that is no longer the one in its place.
 func (s *Store) update(fn func(*bolt.Tx) error) error {
+	if err := s.inPlace(); err != nil {
+		return err
+	}
+	return s.write(fn)
+}
+
+// inPlace refuses to promise what the next start would not find.
+func (s *Store) inPlace() error {
+	open, err := s.file.Stat()
+	if err != nil {
+		return noAccess(s.path, err)
+	}
+	named, err := os.Stat(s.path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(open, named) {
+		return moved(s.path)
+	}
+	return nil
+}
+
+// write is update for a file wherever it is.
+func (s *Store) write(fn func(*bolt.Tx) error) error {
 	return s.guard(true, func() error {
 		var refused error
 		err := s.db.Update(func(tx *bolt.Tx) error {
