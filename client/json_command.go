@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -108,16 +109,17 @@ func parseObject(line []byte) (command, error) {
 	if len(bytes.Trim(line, " \t\r")) == 0 {
 		return command{}, nil
 	}
-	members, err := parseMembers(line)
-	if err != nil {
-		return command{}, err
-	}
+	members, fault := parseMembers(line)
 	var c command
 	if i := index(members, "id"); i >= 0 {
-		if c.id, err = parseID(members[i]); err != nil {
-			return command{}, err
+		id, err := parseID(members[i])
+		if err != nil {
+			return command{}, cmp.Or(fault, err)
 		}
-		members = slices.Delete(members, i, i+1)
+		c.id, members = id, slices.Delete(members, i, i+1)
+	}
+	if fault != nil {
+		return command{id: c.id}, fault
 	}
 	i := index(members, "cmd")
 	if i < 0 {
@@ -200,9 +202,12 @@ const (
 	kindString kind = iota
 	kindNumber      // whole
 	kindBool
+	kindWrong
 )
 
-func (k kind) String() string { return [...]string{"a string", "a whole number", "true or false"}[k] }
+func (k kind) String() string {
+	return [...]string{"a string", "a whole number", "true or false", "nothing"}[k]
+}
 
 func index(members []member, key string) int {
 	return slices.IndexFunc(members, func(m member) bool { return string(m.key) == key })
@@ -210,6 +215,7 @@ func index(members []member, key string) int {
 
 // parseMembers reads an object of strings, whole numbers, true and false, as RFC 8259 writes them. It is stricter than encoding/json, which
 // takes the last of two keys and mends what is no Unicode; and it leaves no copy of a password behind: strings are unescaped in the line itself.
+// With the error come the members where the rest could be read: one of them may be an id.
 func parseMembers(line []byte) ([]member, error) {
 	if !utf8.Valid(line) {
 		return nil, errNotUTF8
@@ -219,29 +225,34 @@ func parseMembers(line []byte) ([]member, error) {
 	if !p.takes('{') {
 		return nil, errNotObject
 	}
-	for more := !p.takes('}'); more; {
+	for end := p.takes('}'); !end; {
 		m, err := p.member()
 		if err != nil {
 			return nil, err
 		}
-		if index(members, string(m.key)) >= 0 {
-			return nil, errKeyTwice
-		}
-		if members = append(members, m); len(members) > maxMembers {
+		if i := index(members, string(m.key)); i >= 0 {
+			p.faults(errKeyTwice)
+			members[i].kind = kindWrong // neither counts
+		} else if members = append(members, m); len(members) > maxMembers {
 			return nil, errMembers
 		}
-		if more = p.takes(','); !more && !p.takes('}') {
+		if end = p.takes('}'); !end && !p.takes(',') {
 			return nil, errNotObject
 		}
 	}
 	if p.space(); len(p.rest) > 0 {
 		return nil, errNotObject
 	}
-	return members, nil
+	return members, p.fault
 }
 
 // objectParser stands somewhere in a line.
-type objectParser struct{ rest []byte }
+type objectParser struct {
+	rest  []byte
+	fault error // the first thing that is wrong and can be read over
+}
+
+func (p *objectParser) faults(err error) { p.fault = cmp.Or(p.fault, err) }
 
 func (p *objectParser) space() { p.rest = bytes.TrimLeft(p.rest, " \t\r\n") }
 
@@ -266,7 +277,10 @@ func (p *objectParser) member() (m member, err error) {
 		return m, errNotObject
 	}
 	if p.takes('"') {
-		m.value, err = p.text()
+		before := p.fault
+		if m.value, err = p.text(); p.fault != before {
+			m.kind = kindWrong
+		}
 		return m, err
 	}
 	end := bytes.IndexAny(p.rest, ",} \t\r\n")
@@ -279,8 +293,11 @@ func (p *objectParser) member() (m member, err error) {
 		m.kind = kindBool
 	case whole(word):
 		m.kind = kindNumber
-	default:
+	case strings.ContainsAny(word, `"{}[]`):
 		return m, errNested
+	default:
+		p.faults(errNested)
+		m.kind = kindWrong
 	}
 	return m, nil
 }
@@ -307,7 +324,9 @@ func (p *objectParser) text() ([]byte, error) {
 			continue
 		}
 		r, size, err := unescape(b[i:])
-		if err != nil {
+		if err == errSurrogate {
+			p.faults(err)
+		} else if err != nil {
 			return nil, err
 		}
 		i += size
@@ -334,10 +353,10 @@ func unescape(b []byte) (r rune, size int, err error) {
 	}
 	low, err := codeUnit(b[6:])
 	if err != nil {
-		return 0, 0, errSurrogate
+		return utf8.RuneError, 6, errSurrogate
 	}
 	if r = utf16.DecodeRune(r, low); r == utf8.RuneError {
-		return 0, 0, errSurrogate
+		return r, 6, errSurrogate
 	}
 	return r, 12, nil
 }

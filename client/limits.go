@@ -52,7 +52,7 @@ const (
 	writeWait     = 20 * time.Second // for the server to take what is written
 
 	maxQueuedFrames = 1 << 20         // bytes that wait for the socket; more means that the server takes nothing
-	maxRecent       = 16              // outcomes and errors that are shown again when the screen was wiped
+	maxRecent       = 256             // outcomes that are summed up when the screen was wiped
 	readWait        = 5 * time.Second // for a person to have read a line
 	farewellWait    = time.Second     // for what is under way when the user leaves; then it is said what is waited for
 	maxQueuedLines  = 256             // lines that wait for the output; from there on nothing is read from the server

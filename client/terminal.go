@@ -21,7 +21,7 @@ type screen interface {
 	reprompt(p prompt) error
 	keep(under prompt, line []byte) error // that was typed, and not taken, until its user is back
 	progress(step string) error           // of a log-in, until the next line or ""
-	wipe(unread string) error             // what one user saw, before the next one comes; some lines are shown once more
+	wipe(unread string) error             // what one user saw, before the next one comes; some of it is summed up
 	user(name string)
 	know(names []proto.Name)
 	hints() <-chan hint // what the keys want told

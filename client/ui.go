@@ -1,6 +1,7 @@
 package client
 
 import (
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -101,7 +102,7 @@ func (u *ui) answer(id string, s said) {
 	if u.look != nil {
 		now := time.Now()
 		l.text = u.look.dress(s, now)
-		u.recall(s, l.text, now)
+		u.recall(s, now)
 	}
 	if u.json {
 		if l.text = object(s, id); l.text == "" {
@@ -146,41 +147,65 @@ func (u *ui) know(names ...proto.Name) {
 	}
 }
 
-// wipe makes the terminal forget what one user saw, before the next one logs in; what is unread is shown once more.
+// wipe makes the terminal forget what one user saw, before the next one logs in; what is unread is summed up.
 func (u *ui) wipe(unread string) {
 	u.recent = nil
 	u.do(func(s screen) error { return s.wipe(unread) })
 }
 
-// recent is an outcome or an error that was told at a terminal; neither has a message's text in it.
+// recent is an outcome that was told at a terminal.
 type recent struct {
-	text string
+	said said
 	at   time.Time
 }
 
-func (u *ui) recall(s said, text string, now time.Time) {
-	switch s.(type) {
-	case saidSend, saidPasswd, saidError:
+func (u *ui) recall(s said, now time.Time) {
+	switch s := s.(type) {
+	case saidSend, saidPasswd:
+	case saidError:
+		if s.Code != faultPassword {
+			return
+		}
 	default:
 		return
 	}
 	if len(u.recent) == maxRecent {
 		u.recent = u.recent[1:]
 	}
-	u.recent = append(u.recent, recent{text, now})
+	u.recent = append(u.recent, recent{s, now})
 }
 
-// unread returns the lines that nobody had the time to read: those of the last seconds, and those that came since the user asked to leave.
+// unread sums up the outcomes that nobody had the time to read: those of the last seconds, and those that came since the user asked to leave. It
+// says nothing of whom they are about: the next user sees it.
 func (u *ui) unread(asked time.Time) string {
 	since := time.Now().Add(-readWait)
 	if !asked.IsZero() && asked.Before(since) {
 		since = asked
 	}
-	var lines strings.Builder
+	var lines []string
+	sent := map[string]int{}
 	for _, r := range u.recent {
-		if !r.at.Before(since) {
-			lines.WriteString(r.text + "\n")
+		if r.at.Before(since) {
+			continue
+		}
+		switch s := r.said.(type) {
+		case saidSend:
+			sent[s.Outcome]++
+		default:
+			lines = append(lines, u.look.dress(s, r.at)) // of the password
 		}
 	}
-	return lines.String()
+	var counts []string
+	for _, e := range []ending{delivered, failed, unknown} {
+		if n := sent[e.String()]; n > 0 {
+			counts = append(counts, fmt.Sprintf("%d %s", n, e))
+		}
+	}
+	if counts != nil {
+		lines = append(lines, u.look.dress(saidHint{"of your last messages: " + strings.Join(counts, ", ")}, time.Now()))
+	}
+	if lines == nil {
+		return ""
+	}
+	return strings.Join(lines, "\n") + "\n"
 }
