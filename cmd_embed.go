@@ -47,7 +47,7 @@ func embedCommand() *cli.Command {
 			&cli.StringFlag{Name: "server", Usage: "the `ADDRESS` to carry, sim://KEY@HOST:PORT as the server prints it"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the copy to `FILE`"},
 			&cli.StringFlag{Name: "from", Usage: "copy `BINARY`, a sim for this or another system (default: this program)"},
-			&cli.BoolFlag{Name: "force", Usage: "overwrite FILE"},
+			&cli.BoolFlag{Name: "force", Usage: "overwrite FILE, if it is a sim binary"},
 		},
 		Action: runEmbed,
 	}
@@ -86,6 +86,11 @@ func runEmbed(c *cli.Context) error {
 	case err != nil:
 		return fmt.Errorf("%s: %w", from, err)
 	}
+	if c.Bool("force") {
+		if err := mayReplace(out); err != nil {
+			return err
+		}
+	}
 	if err := writeBinary(out, c.Bool("force"), program); err != nil {
 		return err
 	}
@@ -109,6 +114,21 @@ func readBinary(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s has more than %d bytes: that is no sim binary", path, maxBinary)
 	}
 	return b, nil
+}
+
+// mayReplace lets --force take the place of a sim binary alone: a wrong name may be that of a database.
+func mayReplace(path string) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	old, err := readBinary(path)
+	if err == nil {
+		_, err = payload.Put(old, "any")
+	}
+	if err != nil && !errors.Is(err, payload.ErrDamaged) {
+		return fmt.Errorf("%s is no sim binary, and was left as it is, --force or not: name another file", path)
+	}
+	return nil
 }
 
 // writeBinary writes a program that is whole from the moment it is there. Without force it takes nobody's place.

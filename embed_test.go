@@ -107,6 +107,12 @@ func TestEmbed(t *testing.T) {
 	sees(first, 0, file("one"), "--version")
 	embeds(exe, second, "same", "--force")
 	sees(second, 0, file("same"), "--version")
+	// A wrong name after -o costs nobody a file, --force or not.
+	letter := []byte("not a program, and the only copy")
+	sees("is no sim binary, and was left as it is", exitFailed, exe, "embed", "--server", second, "--force", "-o", write("letter", letter))
+	if !bytes.Equal(contents(t, file("letter")), letter) {
+		t.Error("embed --force replaced a letter")
+	}
 
 	// Flag, variable, file, copy, build: the first that there is counts.
 	write("pw", []byte("copper-anvil-62-violet\n"))
