@@ -73,13 +73,29 @@ func (a *admission) count() (n [len(Stages)]int, most int) {
 }
 
 // who is of whom a line of the log tells: nobody, unless the operator wants identities in it. The name may be none, if nobody has said one.
-func (c *conn) who(name proto.Name) slog.Attr {
-	if !c.server.identities {
+func (c *conn) who(name proto.Name) slog.Attr { return c.server.who(name, c) }
+
+// who is the same for a session, which may have no connection.
+func (s *session) who() slog.Attr {
+	s.mu.Lock()
+	l := s.link
+	s.mu.Unlock()
+	if l == nil {
+		return s.server.who(s.name, nil)
+	}
+	return s.server.who(s.name, l.conn)
+}
+
+func (s *Server) who(name proto.Name, c *conn) slog.Attr {
+	if !s.identities {
 		return slog.Attr{} // which is left out
 	}
-	address := slog.String("address", c.net.RemoteAddr().String())
-	if name == (proto.Name{}) {
-		return slog.Group("", address)
+	var known []any
+	if name != (proto.Name{}) {
+		known = append(known, slog.String("user", name.String()))
 	}
-	return slog.Group("", slog.String("user", name.String()), address)
+	if c != nil {
+		known = append(known, slog.String("address", c.net.RemoteAddr().String()))
+	}
+	return slog.Group("", known...)
 }

@@ -116,7 +116,7 @@ func TestIdentitiesInTheLog(t *testing.T) {
 		if !wanted && identities.MatchString(said) {
 			t.Errorf("it has %q:\n%s", identities.FindString(said), said)
 		}
-		for _, who := range []string{`msg="session began" user=alice address=127.0.0.1:`, `level=INFO msg="login ended" reason="wrong name or password" user=nobody address=127.0.0.1:`} {
+		for _, who := range []string{`msg="session began" user=alice address=127.0.0.1:`, `level=INFO msg="login ended" reason="wrong name or password" user=nobody address=127.0.0.1:`, `msg="session ended" reason=log-out user=bob address=127.0.0.1:`} {
 			if wanted && !strings.Contains(said, who) {
 				t.Errorf("%q is missing in\n%s", who, said)
 			}
@@ -127,4 +127,17 @@ func TestIdentitiesInTheLog(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A session that ends while it has no connection has a user and no address.
+func TestIdentityOfADetachedSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logged
+		w := newPipeWorld(t, []string{"alice"}, func(s *Server) { s.log, s.identities = log.logger(), true })
+		w.stay("alice").conn.Close()
+		time.Sleep(detachedTime + time.Second)
+		if line := "msg=\"session ended\" reason=\"not resumed\" user=alice\n"; !strings.Contains(log.String(), line) {
+			t.Errorf("%q is missing in\n%s", line, log.String())
+		}
+	})
 }

@@ -119,7 +119,7 @@ func (s *session) stop() {
 		l.conn.net.SetReadDeadline(time.Unix(1, 0))
 		s.out.finish(time.Now(), proto.AppendClose(append([]byte(nil), e.before...), e.close))
 	}
-	s.server.log.Info("session ended", "reason", e.reason)
+	s.server.log.Info("session ended", "reason", e.reason, s.who())
 }
 
 func (s *session) handleFrames(frames *proto.Frames) *ending {
