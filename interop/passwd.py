@@ -23,7 +23,11 @@ def change_password(session, name, old, new, seconds=60):
     """The status of Done. name is folded, the passwords are prepared."""
     srp = SrpClient()
     session.send([(frames.PASSWORD_BEGIN, srp.a)])
-    answer = _wait(session, frames.PasswordSalt, seconds)
+    answer = _wait(session, (frames.PasswordSalt, frames.Done), seconds)
+    if isinstance(answer, frames.Done):
+        if answer != frames.Done(NOT_SAVED, bytes(32)):
+            raise ProtocolError("a Done out of turn")
+        return NOT_SAVED
 
     shared = srp.shared(answer.b, password_x(old, name, answer.salt, answer.parameters))
     verifier = srp_verifier(password_x(new, name, answer.salt, answer.parameters))

@@ -166,6 +166,9 @@ func (p *PasswordServer) Set(body []byte) (verifier *[srp.Size]byte, m2 *[32]byt
 	return (*[srp.Size]byte)(fresh), (*[32]byte)(passwordMAC(state, "sim/1 password M2", m1)), nil
 }
 
+// Clear forgets what is left of a change that doesn't come to Set.
+func (p *PasswordServer) Clear() { p.srp.Clear() }
+
 // AppendDone appends a Done frame; m2 is nil unless the status is DoneChanged.
 func AppendDone(b []byte, status byte, m2 *[32]byte) []byte {
 	if m2 == nil {

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,7 +22,8 @@ const (
 // budget lets a bounded number of steps run at once, so that a flood of log-ins leaves cores to the relay. What has to wait waits in order:
 // Proofs first, so that what was begun is ended (there are no more of them than Logins that were let in); then the Logins, those that have
 // proved most work first, and of these the oldest. Where more than maxQueued of work waits, one of the least work is sent away: of the
-// network that has most there.
+// network that has most there. Changes of password within sessions get every other turn where Logins wait too, so that neither keeps the
+// other out.
 type budget struct {
 	// immutable
 	workers  int
@@ -32,6 +34,8 @@ type budget struct {
 	proofs     queue
 	logins     [proto.MaxPuzzleBits + 1]queue // by bits
 	cost       [2]time.Duration               // a step's mean
+	changes    []chan struct{}                // of those who wait to change a password, the oldest first; closed when it is their turn
+	changed    bool                           // the last turn that was no Proof's was a change's
 	difficulty difficulty
 }
 
@@ -139,8 +143,58 @@ func (b *budget) end(s step, took time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.cost[s] += (max(took, leastCost) - b.cost[s]) / costMemory
+	b.pass()
+}
+
+// pass gives the place of what has ended to the next one. The caller holds mu.
+func (b *budget) pass() {
 	b.next()
 	b.follow(time.Now())
+}
+
+// change runs the work of a change of password when its turn has come. It is false where it did not run: too many wait, or await, which
+// waits for the turn, was false.
+func (b *budget) change(await func(turn <-chan struct{}) bool, run func()) bool {
+	turn, ok := b.enterChange()
+	if !ok || turn != nil && !await(turn) && !b.settleChange(turn) {
+		return false
+	}
+	defer func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.pass()
+	}()
+	runtime.Gosched() // the relay's goroutines first
+	run()
+	return true
+}
+
+// enterChange lets a change run at once, with no turn to wait for, or puts it into its queue. It is false when that is full.
+func (b *budget) enterChange() (turn chan struct{}, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.running < b.workers:
+		b.running++
+		return nil, true
+	case len(b.changes) == maxChanges:
+		return nil, false
+	}
+	turn = make(chan struct{})
+	b.changes = append(b.changes, turn)
+	return turn, true
+}
+
+// settleChange takes a change that waits no longer out of the queue. It is true when the turn has come all the same.
+func (b *budget) settleChange(turn chan struct{}) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := slices.Index(b.changes, turn)
+	if i < 0 {
+		return true
+	}
+	b.changes = slices.Delete(b.changes, i, i+1)
+	return false
 }
 
 // next hands the place of a step that ended to the first who waits.
@@ -149,9 +203,18 @@ func (b *budget) next() {
 	for i := len(b.logins) - 1; q.crowd.size == 0 && i >= 0; i-- {
 		q = &b.logins[i]
 	}
-	if q.crowd.size == 0 {
+	switch {
+	case b.proofs.crowd.size > 0:
+	case len(b.changes) > 0 && (q.crowd.size == 0 || !b.changed):
+		b.changed = true
+		close(b.changes[0])
+		b.changes = slices.Delete(b.changes, 0, 1)
+		return
+	case q.crowd.size == 0:
 		b.running--
 		return
+	default:
+		b.changed = false
 	}
 	c := q.order.Front().Value.(*conn)
 	q.remove(c)

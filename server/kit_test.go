@@ -197,7 +197,7 @@ func checkNothingCounted(t testing.TB, s *Server) {
 	if in, out := counters.Accepted.Load(), ended(counters); in != out {
 		t.Errorf("%d connections were let in, and the ends of %d logins are told", in, out)
 	}
-	n = s.budget.running + s.budget.proofs.order.Len()
+	n = s.budget.running + s.budget.proofs.order.Len() + len(s.budget.changes)
 	for i := range s.budget.logins {
 		n += s.budget.logins[i].order.Len() + s.budget.logins[i].crowd.size
 	}

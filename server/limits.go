@@ -25,11 +25,13 @@ const (
 
 // The budget for the public-key work of log-ins, and the puzzle that follows it.
 const (
-	maxQueued    = 2 * time.Second        // of work
-	maxQueueWait = 20 * time.Second       // of one Login, which others overtake; a client waits for proto.SaltWait
-	firstCost    = time.Millisecond       // of a step, before one was measured
-	leastCost    = 100 * time.Microsecond // of a step, whatever was measured: it bounds the queues
-	costMemory   = 16                     // steps that the mean is of
+	maxQueued     = 2 * time.Second        // of work
+	maxQueueWait  = 20 * time.Second       // of one Login, which others overtake; a client waits for proto.SaltWait
+	maxChanges    = 256                    // of password that wait
+	maxChangeWait = 10 * time.Second       // of one step of such a change; a client waits for 30 s, and the disk takes some of them
+	firstCost     = time.Millisecond       // of a step, before one was measured
+	leastCost     = 100 * time.Microsecond // of a step, whatever was measured: it bounds the queues
+	costMemory    = 16                     // steps that the mean is of
 
 	longWait   = 500 * time.Millisecond // in a queue: puzzles get harder
 	calmWait   = 50 * time.Millisecond  // puzzles get easier, after a time

@@ -190,6 +190,28 @@ func (o *outbox) claim(n int) bool {
 	}
 }
 
+// await waits for c to be closed. It is false when the session or its connection ends first, and after a time. Only the owner's reader calls
+// it.
+func (o *outbox) await(c <-chan struct{}, most time.Duration) bool {
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	for {
+		o.mu.Lock()
+		over := o.closed || o.unlinked
+		o.mu.Unlock()
+		if over {
+			return false
+		}
+		select {
+		case <-c:
+			return true
+		case <-timer.C:
+			return false
+		case <-o.room: // the end, or room for which nobody waits
+		}
+	}
+}
+
 // answer appends a frame, or a few for one record, within the owner's claim.
 func (o *outbox) answer(frame []byte) {
 	o.mu.Lock()

@@ -14,11 +14,27 @@ type passwordChange struct {
 	wrong int                   // old passwords
 }
 
+// passwordWork runs the public-key work of a step when its turn has come. Where that doesn't come, the client is told that nothing was saved.
+func (s *session) passwordWork(work func()) bool {
+	await := func(turn <-chan struct{}) bool { return s.out.await(turn, maxChangeWait) }
+	if s.server.budget.change(await, work) {
+		return true
+	}
+	s.server.log.Info("a password could not be changed", "step", "wait")
+	s.out.answer(proto.AppendDone(nil, proto.DoneNotSaved, nil))
+	return false
+}
+
 func (s *session) passwordBegin(body []byte) *ending {
 	if s.passwd.begun != nil {
 		return violation("a second PasswordBegin")
 	}
-	begun, frame, err := proto.AnswerPasswordBegin(nil, s.server.login.Directory, s.keys, body)
+	var begun *proto.PasswordServer
+	var frame []byte
+	var err error
+	if !s.passwordWork(func() { begun, frame, err = proto.AnswerPasswordBegin(nil, s.server.login.Directory, s.keys, body) }) {
+		return nil
+	}
 	if err != nil {
 		if _, peer := errors.AsType[*proto.PeerError](err); peer {
 			return violation(err.Error())
@@ -38,7 +54,13 @@ func (s *session) passwordSet(body []byte) *ending {
 		return violation("a PasswordSet without a PasswordBegin")
 	}
 	s.passwd.begun = nil
-	verifier, m2, err := begun.Set(body)
+	defer begun.Clear()
+	var verifier *[256]byte
+	var m2 *[32]byte
+	var err error
+	if !s.passwordWork(func() { verifier, m2, err = begun.Set(body) }) {
+		return nil
+	}
 	switch {
 	case errors.Is(err, proto.ErrRefused):
 		s.out.answer(proto.AppendDone(nil, proto.DoneRefused, nil))
