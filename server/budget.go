@@ -74,7 +74,7 @@ func (b *budget) bits(now time.Time) uint8 {
 
 // do runs a step of a connection when its turn has come. Its errors are errGone and a *busyError: then the step did not run.
 func (b *budget) do(c *conn, s step, run func()) error {
-	c.net.SetReadDeadline(time.Now().Add(maxQueueWait))
+	c.net.SetReadDeadline(c.until(maxQueueWait))
 	if !b.enter(c, s) {
 		gone := c.watch()
 		if err := b.settle(c, s, gone); err != nil {
@@ -298,6 +298,15 @@ const (
 func (c *conn) wake(v verdict) {
 	c.verdict = v
 	c.net.SetReadDeadline(time.Unix(1, 0))
+}
+
+// until is when a wait of some time is over: when a Welcome must be written at the latest, if that is earlier.
+func (c *conn) until(most time.Duration) time.Time {
+	end := time.Now().Add(most)
+	if !c.welcomeBy.IsZero() && c.welcomeBy.Before(end) {
+		return c.welcomeBy
+	}
+	return end
 }
 
 // watch reads until the read deadline, which is also how others wake it. Nothing may come from a client that waits: if something does, or

@@ -28,10 +28,11 @@ type conn struct {
 	queued  *list.Element
 
 	// owned by the goroutine that reads, and still while it waits
-	rank  uint8     // bits of its puzzle that count in the budget's order
-	named bool      // a handshake runs for a name,
-	cell  cellIndex // whose cell is this
-	name  proto.Name
+	rank      uint8     // bits of its puzzle that count in the budget's order
+	named     bool      // a handshake runs for a name,
+	cell      cellIndex // whose cell is this
+	name      proto.Name
+	welcomeBy time.Time // once its Proof has come
 }
 
 // errGone is returned when a connection ended or was evicted in the middle of its login.
@@ -139,15 +140,16 @@ func (c *conn) welcome(keys *proto.Session, welcome []byte) (*link, *record, err
 // awaitTurn waits until a Welcome for a name may be written: at once, but for a second replacement of the same name's session. Nothing
 // may come from the client meanwhile; so reading, with a deadline, notices when it goes.
 func (c *conn) awaitTurn(name proto.Name) error {
-	giveUp := time.Now().Add(maxHold)
 	for {
 		now := time.Now()
 		wait := c.server.registry.turn(name, now)
 		if wait == 0 {
 			return nil
 		}
-		if now.Add(wait).After(giveUp) {
-			return errors.New("replaced too often")
+		if now.Add(wait).After(c.welcomeBy) {
+			busy := newBusy(busyProof)
+			c.turnAway(nil, busy)
+			return busy
 		}
 		c.net.SetReadDeadline(now.Add(wait))
 		var b [1]byte

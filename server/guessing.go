@@ -133,7 +133,7 @@ func (g *guessing) stop(at cellIndex) {
 // begin waits for the turn of a connection's Proof; then the caller has it evaluated and calls end. Its errors are errGone and
 // a *busyError.
 func (g *guessing) begin(c *conn) error {
-	c.net.SetReadDeadline(time.Now().Add(maxProofWait))
+	c.net.SetReadDeadline(c.until(maxProofWait))
 	if g.enter(c) {
 		return nil
 	}

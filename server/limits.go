@@ -39,6 +39,10 @@ const (
 	lowerEvery = 15 * time.Second       // a bit
 )
 
+// From a Proof to its Welcome a log-in waits at the name, for the budget and for its turn to replace a session: for so long in all. A client
+// waits for proto.WelcomeWait, and the difference is for the way.
+const maxWelcomeWait = proto.WelcomeWait - 5*time.Second
+
 // busyLogin and busyProof are from and to how many seconds later a client is asked to come back.
 var (
 	busyLogin = [2]int{2, 10}
@@ -48,7 +52,7 @@ var (
 // Guesses at passwords.
 const (
 	guessEvery   = 2 * time.Second  // at a name: 43,200 a day
-	maxProofWait = 50 * time.Second // of a Proof; a client waits for proto.WelcomeWait
+	maxProofWait = 50 * time.Second // of a Proof at a name
 	maxLine      = 24               // Proofs that wait in a queue at a name: what can be served in maxProofWait
 
 	cellHalf         = 2 * time.Minute // a name's failures are half forgotten
@@ -98,7 +102,6 @@ const (
 	readBuffer        = 544 // holds the smallest record, with its length
 	idleTime          = 75 * time.Second
 	replaceTime       = 10 * time.Second // between two replacements of a name's session
-	maxHold           = proto.WelcomeWait
 	maxContacts       = 256
 	introsPerWindow   = 30
 	introWindow       = time.Minute

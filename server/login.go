@@ -90,6 +90,7 @@ func (c *conn) take(login *proto.LoginServer, body []byte) (out []byte, keys *pr
 			return nil, nil, sent
 		}
 	case proto.TurnProof:
+		c.welcomeBy = time.Now().Add(maxWelcomeWait)
 		if err := login.CheckProof(body); err != nil {
 			return nil, nil, err
 		}

@@ -525,8 +525,11 @@ func TestHeldForTooLong(t *testing.T) {
 		for range 12 {
 			go func() {
 				c, err := w.try("alice", passwordOf("alice"))
-				if d := time.Since(start); d > maxHold {
+				if d := time.Since(start); d > maxWelcomeWait {
 					t.Errorf("held for %v", d)
+				}
+				if _, busy := errors.AsType[*proto.BusyError](err); err != nil && !busy {
+					t.Error(err)
 				}
 				in <- err == nil
 				for err == nil { // reads to the end, as a client does
@@ -541,10 +544,45 @@ func TestHeldForTooLong(t *testing.T) {
 			}
 		}
 		// The first, the one that replaces it, and one every replaceTime.
-		if want := 2 + int(maxHold/replaceTime); entered != want {
+		if want := 2 + int(maxWelcomeWait/replaceTime); entered != want {
 			t.Errorf("%d of 12 came in, not %d", entered, want)
 		}
 	})
+}
+
+// All that a log-in can wait for behind its Proof, one after the other, is no longer than a client waits.
+func TestWaitForWelcomeInAll(t *testing.T) {
+	const atTheName = maxProofWait - time.Second
+	for name, then := range map[string]func(t *testing.T, w *world, alice proto.Name) (release func()){
+		"held": func(_ *testing.T, w *world, alice proto.Name) func() {
+			w.server.registry.nextReplace[alice] = time.Now().Add(maxWelcomeWait + replaceTime)
+			return func() {}
+		},
+		"for the budget": func(t *testing.T, w *world, _ proto.Name) func() { return w.server.budget.occupy(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newPipeWorld(t, []string{"alice"})
+				w.enter("alice")
+				n := w.newcomer("alice", passwordOf("alice"))
+				if err := n.advance(0, 2); err != nil {
+					t.Fatal(err)
+				}
+				guessing := &w.server.guessing
+				guessing.cells[guessing.cellOf(nameOf(t, "alice"))].next = guessing.now() + atTheName
+				release := then(t, w, nameOf(t, "alice"))
+				defer release()
+				begin := time.Now()
+				err := n.advance(2, 3)
+				if _, busy := errors.AsType[*proto.BusyError](err); !busy {
+					t.Error(err)
+				}
+				if d := time.Since(begin); d < atTheName || d > maxWelcomeWait {
+					t.Errorf("after %v", d)
+				}
+			})
+		})
+	}
 }
 
 // Who is held is not deaf: when the client goes, its connection is given up.
