@@ -11,17 +11,10 @@ import (
 	"time"
 )
 
-// A server on a full disk: people log in and talk; who changes something is told that it was not saved, and it was not.
 func TestServerOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	db, err := peopleDB()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "sim.db"), db, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	putPeople(t, dir)
 	exe, err := exec.LookPath("sim-on-a-full-disk")
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +28,71 @@ func TestServerOnAFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	nothingIsSaved(t, dir, address, server)
+}
 
+// A server whose disk the kernel makes read-only while it runs, as it does with a disk that fails.
+func TestServerOnAReadOnlyDisk(t *testing.T) {
+	t.Parallel()
+	dir, breakDisk := weakDisk(t)
+	putPeople(t, dir)
+	server := enter(t, dir, "server", "--listen", "127.0.0.1:0")
+	address, err := server.see("sim://.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	breakDisk()
+	nothingIsSaved(t, dir, address, server)
+
+	again := enter(t, dir, "server", "--listen", "127.0.0.1:0")
+	code, err := again.end()
+	if _, errs := again.output(); code != exitFailed || err != nil || !strings.Contains(string(errs), "read-only") || strings.Count(string(errs), "\n") != 1 {
+		t.Errorf("a server that starts there: %d, %v\n%s", code, err, errs)
+	}
+}
+
+// weakDisk is a directory on a disk of its own, and what breaks that.
+func weakDisk(t *testing.T) (dir string, breakIt func()) {
+	t.Helper()
+	image, dir := filepath.Join(t.TempDir(), "disk"), t.TempDir()
+	run := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+		if err != nil {
+			t.Skipf("this machine gives us no disk that can break: %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	run("truncate", "--size", "16M", image)
+	run("mkfs.ext4", "-q", image)
+	run("mount", "-o", "loop,errors=remount-ro", image, dir)
+	t.Cleanup(func() { exec.Command("umount", "--lazy", dir).Run() })
+	breaker := filepath.Join("/sys/fs/ext4", filepath.Base(run("findmnt", "--noheadings", "--output", "SOURCE", dir)), "trigger_fs_error")
+	if _, err := os.Stat(breaker); err != nil {
+		t.Skip("this kernel breaks no disk on demand")
+	}
+	return dir, func() {
+		if err := os.WriteFile(breaker, []byte("1"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func putPeople(t *testing.T, dir string) {
+	t.Helper()
+	db, err := peopleDB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "sim.db"), db, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// nothingIsSaved is the story of a server that can write no change: people log in and talk; who changes something is told that it was not
+// saved, and it was not.
+func nothingIsSaved(t *testing.T, dir, address string, server *actor) {
+	t.Helper()
 	bob := bobIn(t, dir, address)
 	admin := func(args ...string) {
 		t.Helper()

@@ -19,7 +19,10 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-const holdTimeout = time.Second // how long Open waits for a file that is held
+const (
+	holdTimeout = time.Second // how long Open waits for a file that is held
+	growth      = 32 << 10    // by what a file grows; bbolt asks for 16 MiB at once where more than that is mapped
+)
 
 // Options of Open. The costs of Argon2id are for a new database only; an
 // existing one keeps its own.
@@ -168,6 +171,7 @@ func open(path string, how way) (s *Store, err error) {
 	s.db, err = bolt.Open(path, 0o600, &bolt.Options{
 		Timeout:         holdTimeout,
 		ReadOnly:        how != readWrite,
+		InitialMmapSize: mapped,
 		PreLoadFreelist: how == readAll, // here, where a panic is caught
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 			f, err := os.OpenFile(name, flag, mode)
@@ -177,6 +181,7 @@ func open(path string, how way) (s *Store, err error) {
 	})
 	switch {
 	case err == nil:
+		s.db.AllocSize = growth
 		return s, nil
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, held(path, err)

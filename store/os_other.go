@@ -6,6 +6,9 @@ import (
 	"os"
 )
 
+// mapped: Windows would make the file as large.
+const mapped = 0
+
 // isReadOnly is covered by fs.ErrPermission here.
 func isReadOnly(error) bool { return false }
 

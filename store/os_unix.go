@@ -8,6 +8,11 @@ import (
 	"syscall"
 )
 
+// mapped is how much of a file is mapped before it is as large: the server of
+// a hundred thousand people never has to map it anew, which would begin with
+// giving up the map that there is, and fails on a disk that has just failed.
+const mapped = 64 << 20
+
 // isReadOnly reports whether the file system takes no changes at all.
 func isReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
 
