@@ -183,12 +183,12 @@ func (s secretSource) prepare(line []byte, name proto.Name) ([]byte, error) {
 	return prepared, nil
 }
 
-// readPasswordFile returns the first line of a file, - being stdin. It warns about a file that others can read.
+// readPasswordFile returns the first line of a file, - being stdin.
 func readPasswordFile(path string, stdin io.Reader, stderr io.Writer) ([]byte, error) {
 	if path == "-" {
 		return password.Read(stdin)
 	}
-	f, err := openSecretFile(path, stderr)
+	f, err := openSecretFile("the password file", path, stderr)
 	if err != nil {
 		return nil, err
 	}
@@ -200,12 +200,17 @@ func readPasswordFile(path string, stdin io.Reader, stderr io.Writer) ([]byte, e
 	return line, nil
 }
 
-func openSecretFile(path string, stderr io.Writer) (*os.File, error) {
+// openSecretFile opens what is called what. It warns about a file that others can read.
+func openSecretFile(what, path string, stderr io.Writer) (*os.File, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("the password file can't be read: %w", err)
+		return nil, fmt.Errorf("%s can't be read: %w", what, err)
 	}
-	if info, err := f.Stat(); err == nil && exposed(info) {
+	switch info, err := f.Stat(); {
+	case err == nil && info.IsDir():
+		f.Close()
+		return nil, fmt.Errorf("%s can't be read: %s is a directory", what, path)
+	case err == nil && exposed(info):
 		fmt.Fprintf(stderr, "sim: warning: others than you can read or change %s: chmod 600 it\n", path)
 	}
 	return f, nil

@@ -48,7 +48,7 @@ func (r *batchResult) clear() {
 func (a *administration) addBatch(ctx context.Context, path string, source secretSource) error {
 	file := a.stdin
 	if path != "-" {
-		f, err := openSecretFile(path, a.stderr)
+		f, err := openSecretFile("the file of --batch", path, a.stderr)
 		if err != nil {
 			return err
 		}
