@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -115,15 +118,49 @@ func secretFlags() []cli.Flag {
 		&cli.StringFlag{Name: "password-file", Usage: "take the password from the first line of `FILE` (- is standard input)"},
 		&cli.BoolFlag{Name: "force", Usage: "allow a password that is easy to guess"},
 		&cli.BoolFlag{Name: "invite", Usage: "print a code with which the person logs in and chooses the password"},
-		&cli.DurationFlag{Name: "valid", Value: defaultValid, Usage: "how `LONG` the code of --invite is good, like 90m or 48h"},
+		&cli.GenericFlag{Name: "valid", Value: newDays(defaultValid), Usage: "how `LONG` the code of --invite is good, like 90m, 48h or 7d"},
 	}
 }
 
+// days are a time of a flag that may be told in days.
+type days struct{ long time.Duration }
+
+func newDays(long time.Duration) *days { return &days{long} }
+
+const day = 24 * time.Hour
+
+func (d *days) Set(text string) error {
+	if number, found := strings.CutSuffix(text, "d"); found {
+		if n, err := strconv.ParseUint(number, 10, 16); err == nil {
+			d.long = time.Duration(n) * day
+			return nil
+		}
+	}
+	long, err := time.ParseDuration(text)
+	if err != nil {
+		return errors.New("a time looks like 90m, 48h or 7d")
+	}
+	d.long = long
+	return nil
+}
+
+func (d *days) String() string {
+	switch {
+	case d.long != 0 && d.long%day == 0:
+		return fmt.Sprintf("%dd", d.long/day)
+	case d.long != 0 && d.long%time.Hour == 0:
+		return fmt.Sprintf("%dh", d.long/time.Hour)
+	case d.long != 0 && d.long%time.Minute == 0:
+		return fmt.Sprintf("%dm", d.long/time.Minute)
+	}
+	return d.long.String()
+}
+
 func secretSourceOf(c *cli.Context) (secretSource, error) {
-	s := secretSource{file: c.String("password-file"), force: c.Bool("force"), invite: c.Bool("invite"), valid: c.Duration("valid")}
+	s := secretSource{file: c.String("password-file"), force: c.Bool("force"), invite: c.Bool("invite"), valid: c.Generic("valid").(*days).long}
 	switch {
 	case s.valid < leastValid || s.valid > mostValid:
-		return s, usagef("--valid is from %v to %v", leastValid, mostValid)
+		return s, usagef("--valid is from %v to %v", newDays(leastValid), newDays(mostValid))
 	case s.invite && typed(c, "password-file"):
 		return s, usagef("--invite makes a code in place of a password: leave --password-file out")
 	case s.invite && s.force:

@@ -135,8 +135,8 @@ func (s setting) misfit(f cli.Flag) error {
 		want = "true or false"
 	case *cli.IntFlag, *cli.Int64Flag, *cli.UintFlag, *cli.Uint64Flag:
 		want = "a whole number"
-	case *cli.DurationFlag:
-		want = "a time like 90s or 168h"
+	case *cli.GenericFlag: // the only kind is days
+		want = "a time like 90m, 48h or 7d"
 	}
 	return usagef("%s: %s takes %s", s.source, f.Names()[0], want)
 }
