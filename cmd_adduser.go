@@ -10,6 +10,7 @@ import (
 
 	"sim/proto"
 	simserver "sim/server" // main has a variable called server
+	"sim/store"
 )
 
 const adduserHelp = `Registers a person under NAME: 1 to 32 letters a-z, digits, dots, underscores and dashes.
@@ -72,6 +73,11 @@ func mayBeAdded(name proto.Name) error {
 	return nil
 }
 
+// taken is the error for a name that somebody has.
+func taken(name proto.Name) error {
+	return fmt.Errorf("the name %s is taken, and was left as it is: choose another one", name)
+}
+
 func (a *administration) addUser(ctx context.Context, name proto.Name, source secretSource) error {
 	// A name that is taken is said before anybody thinks of a password.
 	known, err := a.knows(name, a.open)
@@ -79,14 +85,17 @@ func (a *administration) addUser(ctx context.Context, name proto.Name, source se
 		return err
 	}
 	if known {
-		return fmt.Errorf("the name %s is taken; nothing was changed", name)
+		return taken(name)
 	}
 	s, err := source.secret(ctx, a, name)
 	if err != nil {
 		return err
 	}
 	defer clear(s.text)
-	if err := a.give(ctx, name, s, a.make, simserver.Accounts.Add); err != nil {
+	switch err := a.give(ctx, name, s, a.make, simserver.Accounts.Add); {
+	case errors.Is(err, store.ErrExists): // while somebody typed
+		return taken(name)
+	case err != nil:
 		return err
 	}
 	if s.code {

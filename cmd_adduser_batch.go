@@ -93,7 +93,11 @@ func (a *administration) addBatch(ctx context.Context, path string, source secre
 		lines++
 		if r.err == nil {
 			r.err = accounts.Add(r.name, r.credential)
-			r.hopeless = r.err != nil && !errors.Is(r.err, store.ErrExists)
+			if errors.Is(r.err, store.ErrExists) { // twice in the batch, or since its line was read
+				r.err = taken(r.name)
+			} else {
+				r.hopeless = r.err != nil
+			}
 		}
 		if r.hopeless {
 			r.clear()
@@ -203,7 +207,7 @@ func (l *batchLine) make(accounts simserver.Accounts, source secretSource) *batc
 	// What costs nothing is found first; whether the name is still free then, storing it tells.
 	if _, _, known, err := accounts.Salt(r.name); err != nil || known {
 		if r.err, r.hopeless = err, err != nil; known {
-			r.err = fmt.Errorf("the name %s is taken", r.name)
+			r.err = taken(r.name)
 		}
 		return r
 	}
