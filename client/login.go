@@ -199,7 +199,7 @@ func sentence(err error, host string) *failure {
 	case errors.As(err, &params):
 		return failuref(ExitNoProof, "the server at %s asks for password work that this client refuses: %v", host, params.err)
 	case errors.Is(err, proto.ErrNoProof), errors.As(err, &peer), errors.Is(err, errLength):
-		return failuref(ExitNoProof, "%s did not prove the key in the address: the key is another server's, or somebody sits in between", host)
+		return failuref(ExitNoProof, "%s did not prove the key in the address: the key is another server's, somebody sits in between, or this is no sim server", host)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return failuref(ExitLost, "the server at %s stopped answering during the login: try again", host)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

@@ -177,7 +177,13 @@ func TestHowLoginsEnd(t *testing.T) {
 		},
 			ExitNoProof, "was silent", 1, proto.ChallengeWait},
 		"another protocol": {func(_ *fakeServer, c net.Conn) bool { hello(c); c.Write([]byte("SSH-2.0-OpenSSH\r\n")); return true },
-			ExitNoProof, "did not prove the key", 1, 0},
+			ExitNoProof, "or this is no sim server", 1, 0},
+		"a web server": {func(_ *fakeServer, c net.Conn) bool {
+			hello(c)
+			c.Write([]byte("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"))
+			return true
+		},
+			ExitNoProof, "or this is no sim server", 1, 0},
 		"an empty body": {func(_ *fakeServer, c net.Conn) bool { hello(c); c.Write([]byte{0, 0}); return true }, ExitNoProof, "did not prove", 1, 0},
 		"garbage for Challenge": {func(_ *fakeServer, c net.Conn) bool {
 			hello(c)
