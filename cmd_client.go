@@ -54,7 +54,7 @@ func runClient(c *cli.Context) error {
 	var err error
 	if address == "" {
 		if own, _, err = ownAddress(); err != nil {
-			return err
+			return usageError{err} // as where there is no address
 		}
 	}
 	if config.Server, err = serverAddress(address, own); err != nil {

@@ -147,6 +147,9 @@ func writeBinary(path string, force bool, program []byte) error {
 		}
 		return f.Commit(force)
 	}()
+	if info, e := os.Stat(path); e == nil && info.IsDir() {
+		return fmt.Errorf("%s is a directory: name a file in it", path)
+	}
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s exists, and was left as it is (--force overwrites it)", path)
 	}

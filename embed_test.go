@@ -106,6 +106,7 @@ func TestEmbed(t *testing.T) {
 	sees("exists, and was left as it is", exitFailed, exe, "embed", "--server", second, "-o", file("one"))
 	sees(first, 0, file("one"), "--version")
 	embeds(exe, second, "same", "--force")
+	sees("is a directory: name a file in it", exitFailed, exe, "embed", "--server", second, "--force", "-o", dir)
 	sees(second, 0, file("same"), "--version")
 	// A wrong name after -o costs nobody a file, --force or not.
 	letter := []byte("not a program, and the only copy")
@@ -142,7 +143,7 @@ func TestEmbed(t *testing.T) {
 	flipped := bytes.Clone(whole)
 	flipped[len(contents(t, exe))+10] ^= 1
 	write("flipped", flipped)
-	sees("is damaged", exitFailed, file("flipped"), "client", "--user", "alice")
+	sees("is damaged", exitUsage, file("flipped"), "client", "--user", "alice")
 	sees("is damaged", exitFailed, exe, "embed", "--server", first, "--from", file("flipped"), "-o", file("three"))
 	write("cut", whole[:len(whole)-1])
 	lost := []string{"cut"}
@@ -154,7 +155,7 @@ func TestEmbed(t *testing.T) {
 	}
 	if goos != "darwin" { // nothing is marked there
 		for _, name := range lost {
-			sees("has lost it", exitFailed, file(name), "client", "--user", "alice")
+			sees("has lost it", exitUsage, file(name), "client", "--user", "alice")
 		}
 	}
 	sees("127.0.0.1:5", client.ExitLost, file("flipped"), "client", "--server", flag, "--user", "alice", "--password-file", file("pw"))
