@@ -38,6 +38,11 @@ func runConfig(c *cli.Context) error {
 	if !c.Args().Present() {
 		return listSettings(c, given)
 	}
+	for _, arg := range c.Args().Slice() {
+		if strings.HasPrefix(arg, "-") {
+			return usagef("%q stands after COMMAND: flags go before it, sim config %s … COMMAND", arg, arg)
+		}
+	}
 	wanted := strings.Join(c.Args().Slice(), " ")
 	var command *cli.Command
 	walk(c.App.Commands, func(path string, candidate *cli.Command) {
