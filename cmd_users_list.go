@@ -22,7 +22,11 @@ With PREFIX only names that begin so. With --json an object a line: "v":1, "type
 const usersLogHelp = `A line a change, the oldest first: number, time, what was done, to whom, and by whom. The log is written with each change and can't be
 changed; it holds the newest 100,000. With --json an object a line: "v":1, "type":"log", and the same facts.`
 
-const clock = "2006-01-02 15:04"
+// Times are those of this machine's zone, which stands with them.
+const (
+	clock     = "2006-01-02 15:04 MST"
+	fineClock = "2006-01-02 15:04:05 MST"
+)
 
 func jsonFlag() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "print objects, one a line"} }
 
@@ -175,7 +179,7 @@ func (p *printer) entry(e store.Entry) {
 	if name == "" {
 		name = "-"
 	}
-	p.row(fmt.Sprint(e.Seq), e.Time.Local().Format(clock+":05"), e.Act.String(), name, string(e.Actor))
+	p.row(fmt.Sprint(e.Seq), e.Time.Local().Format(fineClock), e.Act.String(), name, string(e.Actor))
 }
 
 func (p *printer) flush() error {
