@@ -18,6 +18,7 @@ const completionHelp = `Prints what teaches a shell to complete sim's commands a
 const (
 	completeName = "__complete" // the command that those scripts ask
 	fileNames    = ":"          // its answer where any file fits
+	ofCommand    = "[COMMAND]"  // the arguments of a command that is about another one
 )
 
 // completionScripts ask this program at each Tab. What is typed goes there word by word; the last one, which may be empty, has a dot before
@@ -135,19 +136,34 @@ func complete(app *cli.App, words []string, current string) (answers []completio
 	for _, word := range words {
 		command := find(commands, word)
 		switch {
+		case flag != nil && word == "=": // bash takes --flag=value apart
 		case flag != nil:
 			flag = nil
 		case strings.HasPrefix(word, "-"):
 			if f := findFlag(flags, strings.TrimLeft(word, "-")); f != nil && takesValue(f) {
 				flag = f
 			}
+		case command != nil && argument == ofCommand:
+			commands = command.Subcommands
 		case command != nil:
 			path, commands, flags, argument = command.Name, command.Subcommands, command.Flags, command.ArgsUsage
+			if argument == ofCommand {
+				commands = app.Commands
+			}
+		}
+	}
+	if flag != nil && current == "=" { // bash, too
+		current = ""
+	}
+	before := "" // what an answer repeats of --flag=value
+	if name, value, found := strings.Cut(current, "="); found && flag == nil && strings.HasPrefix(name, "--") {
+		if f := findFlag(flags, name[2:]); f != nil && takesValue(f) {
+			flag, before, current = f, name+"=", value
 		}
 	}
 	offer := func(word, usage string) {
 		if word == fileNames || strings.HasPrefix(word, current) {
-			answers = append(answers, completion{word, usage})
+			answers = append(answers, completion{before + word, usage})
 		}
 	}
 	switch {
@@ -156,7 +172,7 @@ func complete(app *cli.App, words []string, current string) (answers []completio
 		for _, choice := range choices["--"+flag.Names()[0]] {
 			offer(choice, "")
 		}
-		if slices.Contains([]string{"FILE", "PATH", "BINARY", "DIR"}, what) {
+		if before == "" && slices.Contains([]string{"FILE", "PATH", "BINARY", "DIR"}, what) {
 			offer(fileNames, "")
 		}
 	case strings.HasPrefix(current, "-"):

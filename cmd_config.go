@@ -23,7 +23,7 @@ func configCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "config",
 		Usage:       "show which flags are in force, and where they are from",
-		ArgsUsage:   "[COMMAND]",
+		ArgsUsage:   ofCommand,
 		Description: configHelp,
 		Flags:       []cli.Flag{configFlag()},
 		Action:      runConfig,

@@ -20,7 +20,7 @@ func manCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "man",
 		Usage:       "print a manual page",
-		ArgsUsage:   "[COMMAND]",
+		ArgsUsage:   ofCommand,
 		Description: manHelp,
 		Flags:       []cli.Flag{&cli.StringFlag{Name: "dir", Usage: "write all pages into the folder `DIR`"}},
 		Action:      runMan,

@@ -68,6 +68,11 @@ func TestCompletionInBash(t *testing.T) {
 		{"sim client --no-c\t", "sim client --no-color "},
 		{"sim server --log-level d\t", "--log-level debug "},
 		{"sim server --config al\t", "--config alice.conf "},
+		{"sim server --log-level=\t\t", "warn"},
+		{"sim server --log-level=w\t", "--log-level=warn "},
+		{"sim server --config=al\t", "--config=alice.conf "},
+		{"sim config us\tre\t", "sim config users remove "},
+		{"sim completion z\t", "sim completion zsh "},
 		{"sim embed --\t\t", "--force"},
 	} {
 		press(c.keys)

@@ -22,6 +22,20 @@ func TestComplete(t *testing.T) {
 		{"client .--no-", "--no-bell --no-color"},
 		{"server --log-level .", "debug info warn error"},
 		{"server --log-level debug .--list", "--listen"},
+		{"server .--log-level=", "--log-level=debug --log-level=info --log-level=warn --log-level=error"},
+		{"server .--log-level=d", "--log-level=debug"},
+		{"server --log-level .=", "debug info warn error"}, // bash
+		{"server --log-level = .w", "warn"},
+		{"server --log-level = warn .--list", "--listen"},
+		{"server .--db=x", ""}, // the shell knows no files behind the =
+		{"server .--json=", ""},
+		{"config .ser", "server"},
+		{"config .__", ""},
+		{"config --config x .ser", "server"},
+		{"config users .re", "remove"},
+		{"config users remove .", ""},
+		{"config .--con", "--config"},
+		{"man .us", "users"},
 		{"server --db .x", ":"},
 		{"server --db users .--pub", "--public"}, // a value is no command
 		{"server --listen .x", ""},
