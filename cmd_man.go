@@ -69,18 +69,26 @@ func manPages(app *cli.App) map[string]string {
 		if command.Hidden {
 			return
 		}
-		name := "sim-" + strings.ReplaceAll(path, " ", "-")
+		name := pageName(path)
 		see = append(see, name)
-		main.macro("TP")
-		main.macro("B", path)
-		main.text(roff(command.Usage) + "; see \\fB" + roff(name) + "\\fR(1)")
+		main.command(path, command)
 
 		p := begin(name, command.Usage)
 		p.macro("B", "sim "+path)
-		p.text(strings.TrimSpace("[\\fIflags\\fR] " + roff(command.ArgsUsage)))
+		if len(command.Subcommands) > 0 {
+			p.text("\\fICOMMAND\\fR [\\fIflags\\fR]")
+		} else {
+			p.text(strings.TrimSpace("[\\fIflags\\fR] " + roff(command.ArgsUsage)))
+		}
 		if command.Description != "" {
 			p.macro("SH", "DESCRIPTION")
 			p.paragraphs(command.Description)
+		}
+		if len(command.Subcommands) > 0 {
+			p.macro("SH", "COMMANDS")
+			for _, sub := range command.Subcommands {
+				p.command(path+" "+sub.Name, sub)
+			}
 		}
 		p.flags("OPTIONS", command.Flags)
 		p.macro("SH", "SEE ALSO")
@@ -96,7 +104,10 @@ func manPages(app *cli.App) map[string]string {
 	return pages
 }
 
-// manVersion returns the version, and the day of the commit: the same program makes the same pages.
+func pageName(path string) string { return "sim-" + strings.ReplaceAll(path, " ", "-") }
+
+// manVersion returns the version, and the day of the commit: the same program makes the same pages. Where the commit is unknown it is the
+// day of the program's file.
 func manVersion() (version, date string) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -106,6 +117,11 @@ func manVersion() (version, date string) {
 	for _, s := range info.Settings {
 		if t, err := time.Parse(time.RFC3339, s.Value); s.Key == "vcs.time" && err == nil {
 			date = t.UTC().Format(time.DateOnly)
+		}
+	}
+	if exe, err := os.Executable(); err == nil && date == "" {
+		if info, err := os.Stat(exe); err == nil {
+			date = info.ModTime().UTC().Format(time.DateOnly)
 		}
 	}
 	return version, date
@@ -153,6 +169,13 @@ func (p *manPage) paragraphs(s string) {
 			p.macro("fi")
 		}
 	}
+}
+
+// command writes what a command is for, and where more is told.
+func (p *manPage) command(path string, command *cli.Command) {
+	p.macro("TP")
+	p.macro("B", path)
+	p.text(roff(command.Usage) + "; see \\fB" + roff(pageName(path)) + "\\fR(1)")
 }
 
 func (p *manPage) flags(title string, flags []cli.Flag) {
