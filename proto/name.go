@@ -38,10 +38,16 @@ func ParseName(s string) (Name, error) {
 
 // nameFromWire reads 32 bytes strictly: folded, padded with zeros, not empty.
 func nameFromWire(b []byte) (Name, bool) {
-	n, ended := Name(b), false
-	for i, c := range n {
-		ended = ended || c == 0 && i > 0
-		if ended && c != 0 || !ended && !nameByte(c, i == 0) {
+	n := Name(b)
+	size := bytes.IndexByte(n[:], 0)
+	if size < 0 {
+		size = NameSize
+	}
+	if size == 0 || !bytes.Equal(n[size:], zeros[:NameSize-size]) {
+		return Name{}, false
+	}
+	for i, c := range n[:size] {
+		if !nameByte(c, i == 0) {
 			return Name{}, false
 		}
 	}

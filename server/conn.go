@@ -38,42 +38,43 @@ type conn struct {
 // errGone is returned when a connection ended or was evicted in the middle of its login.
 var errGone = errors.New("cut off")
 
-// serve runs a connection from accept to its end. It is the goroutine that reads.
+// serve runs a connection from accept to its session. The session gets a goroutine of its own: the login leaves a large stack behind.
 func (c *conn) serve() {
-	defer c.server.admission.leave(c)
-	defer c.net.Close()
-	l, first, err := c.enter()
+	l, err := c.enter()
 	if err != nil {
 		c.logLogin(err)
+		c.end()
 		return
 	}
-	if l.session.keys.Enrol {
-		defer time.AfterFunc(choosingTime, func() { l.session.end(endUnchosen) }).Stop()
-	}
-	l.serve(first)
+	c.server.running.Go(l.run)
 }
 
-// enter is the way to a session: a new one, with its first record, or one that goes on.
-func (c *conn) enter() (*link, *record, error) {
+// end is the end of a connection.
+func (c *conn) end() {
+	c.net.Close()
+	c.server.admission.leave(c)
+}
+
+// enter is the way to a session: a new one, or one that goes on.
+func (c *conn) enter() (*link, error) {
 	login := proto.NewLoginServer(c.server.login, c.accepted)
 	defer login.Clear()
 	keys, welcome, err := c.login(login)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if keys == nil {
-		l, err := c.resume(login)
-		return l, nil, err
+		return c.resume(login)
 	}
-	l, first, err := c.welcome(keys, welcome)
+	l, err := c.welcome(keys, welcome)
 	if err != nil {
 		keys.Send.Clear()
 		keys.Receive.Clear()
 		keys.Clear()
-		return nil, nil, err
+		return nil, err
 	}
 	c.server.log.Info("session began", c.who(keys.Name))
-	return l, first, nil
+	return l, nil
 }
 
 // discard reads and throws away until the deadline or the end: silence tells nobody that a sim server listens here.
@@ -87,11 +88,11 @@ func (c *conn) discard(buffer []byte) {
 
 // welcome writes Welcome, when the name's turn has come, and lists the session when the client's first record opens and holds a Ping.
 // One that is to choose a password neither waits for a turn nor is listed: it takes nobody's place.
-func (c *conn) welcome(keys *proto.Session, welcome []byte) (*link, *record, error) {
+func (c *conn) welcome(keys *proto.Session, welcome []byte) (*link, error) {
 	registry := &c.server.registry
 	if !keys.Enrol {
 		if err := c.awaitTurn(keys.Name); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		defer registry.turnOver(keys.Name)
 	}
@@ -99,24 +100,25 @@ func (c *conn) welcome(keys *proto.Session, welcome []byte) (*link, *record, err
 	now := time.Now()
 	c.net.SetWriteDeadline(now.Add(proto.PingDeadline))
 	if _, err := c.net.Write(welcome); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s := newSession(c.server, keys)
 	l := newLink(s, c, keys.Send, keys.Receive, now)
 	s.link = l
-	first, seen, e := l.readFirst()
+	seen, e := l.readFirst()
 	if e != nil {
-		return nil, nil, errors.New(e.reason)
+		l.in.free()
+		return nil, errors.New(e.reason)
 	}
 	if !c.advance(proven) {
-		return nil, nil, errGone
+		return nil, errGone
 	}
 	if s.seens = seen; seen {
 		s.out.keepWritten()
 	}
 	if keys.Enrol {
 		if !registry.choose(s) {
-			return nil, nil, errors.New("too many choose a password under this name")
+			return nil, errors.New("too many choose a password under this name")
 		}
 	} else {
 		if seen {
@@ -125,7 +127,7 @@ func (c *conn) welcome(keys *proto.Session, welcome []byte) (*link, *record, err
 		replaced, ok := registry.list(s, time.Now())
 		if !ok {
 			s.forgetResumption()
-			return nil, nil, errGone
+			return nil, errGone
 		}
 		if replaced != nil {
 			replaced.stop()
@@ -134,7 +136,7 @@ func (c *conn) welcome(keys *proto.Session, welcome []byte) (*link, *record, err
 	// Who changes an account commits that first and looks for its sessions then. We come to be found first and look at the account then:
 	// whichever is later sees the other.
 	s.recheck()
-	return l, first, nil
+	return l, nil
 }
 
 // awaitTurn waits until a Welcome for a name may be written: at once, but for a second replacement of the same name's session. Nothing

@@ -12,8 +12,8 @@ import (
 // client doesn't want it.
 type kept struct {
 	wanted bool
-	again  bool   // they have to be sent again: the connection is a new one
-	bytes  []byte // whole frames; those before first were seen
+	again  bool    // they have to be sent again: the connection is a new one
+	bytes  *buffer // whole frames, those before first were seen; nil for none
 	first  int
 	seen   uint64 // the number of the last frame that was seen
 	sent   uint64 // and of the last that was sent
@@ -28,11 +28,14 @@ func (k *kept) add(frames []byte) (passing int) {
 			passing += len(frame)
 			continue
 		}
-		if len(k.bytes)+len(frame) > cap(k.bytes) && k.first > len(k.bytes)/2 {
-			k.bytes = k.bytes[:copy(k.bytes, k.bytes[k.first:])]
+		if k.bytes == nil {
+			k.bytes = takeBuffer()
+		}
+		if b := k.bytes.bytes; len(b)+len(frame) > cap(b) && k.first > len(b)/2 {
+			k.bytes.bytes = b[:copy(b, b[k.first:])]
 			k.first = 0
 		}
-		k.bytes = append(k.bytes, frame...)
+		k.bytes.bytes = append(k.bytes.bytes, frame...)
 		k.sent++
 	}
 	return passing
@@ -45,10 +48,11 @@ func (k *kept) drop(number uint64) (bytes int, ok bool) {
 	}
 	before := k.first
 	for ; k.seen < number; k.seen++ {
-		k.first += frameSize(k.bytes[k.first:])
+		k.first += frameSize(k.bytes.bytes[k.first:])
 	}
 	bytes = k.first - before
-	if k.first == len(k.bytes) {
+	if k.bytes != nil && k.first == len(k.bytes.bytes) {
+		k.bytes.free()
 		k.bytes, k.first = nil, 0
 	}
 	return bytes, true
@@ -60,7 +64,27 @@ func (k *kept) repeat() []byte {
 		return nil
 	}
 	k.again = false
-	return append([]byte(nil), k.bytes[k.first:]...)
+	if k.bytes == nil {
+		return nil
+	}
+	return append([]byte(nil), k.bytes.bytes[k.first:]...)
+}
+
+// trim leaves no room for others in the memory of what is kept.
+func (k *kept) trim() {
+	if k.bytes != nil {
+		b := k.bytes.bytes
+		k.bytes.bytes, k.first = b[:copy(b, b[k.first:])], 0
+		k.bytes = k.bytes.trim()
+	}
+}
+
+// forget drops all.
+func (k *kept) forget() {
+	if k.bytes != nil {
+		k.bytes.free()
+	}
+	*k = kept{}
 }
 
 // handled are the client's numbered frames that were handled.
@@ -70,9 +94,9 @@ type handled struct {
 	bytes  int    // of those between
 }
 
-func (h *handled) add(size int) {
-	h.number++
-	h.bytes += size
+func (h *handled) add(frames, bytes int) {
+	h.number += uint64(frames)
+	h.bytes += bytes
 }
 
 // due says whether a Seen has to be sent for its own sake.

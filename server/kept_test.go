@@ -89,8 +89,8 @@ func TestDetachedIsBounded(t *testing.T) {
 		alice.conn.Close()
 		synctest.Wait()
 		sent := fill(t, bob, "alice")
-		if o := w.sessionOf("alice").out; sent == 0 || o.held > outboxSize || len(o.waiting) > o.held || len(o.kept.bytes) != 0 {
-			t.Errorf("%d messages, %d bytes held, %d waiting", sent, o.held, len(o.waiting))
+		if o := w.sessionOf("alice").out; sent == 0 || o.held > outboxSize || o.waiting.size() > o.held || o.kept.bytes != nil {
+			t.Errorf("%d messages, %d bytes held, %d waiting", sent, o.held, o.waiting.size())
 		}
 		w.comeBack(alice)
 		for range sent {
@@ -99,8 +99,8 @@ func TestDetachedIsBounded(t *testing.T) {
 		alice.expect(proto.TypePong)
 		synctest.Wait()
 		o := w.sessionOf("alice").out
-		if len(o.kept.bytes) == 0 || o.held > outboxSize {
-			t.Errorf("%d bytes are kept, and %d held", len(o.kept.bytes), o.held)
+		if o.kept.bytes.size() == 0 || o.held > outboxSize {
+			t.Errorf("%d bytes are kept, and %d held", o.kept.bytes.size(), o.held)
 		}
 		if n := fill(t, bob, "alice"); n != 0 {
 			t.Errorf("%d more", n)
@@ -115,7 +115,7 @@ func TestDetachedIsBounded(t *testing.T) {
 		alice.ping()
 		synctest.Wait()
 		if o.kept.bytes != nil || o.held != goneFrameSize {
-			t.Errorf("when all is seen %d bytes are kept, and %d held", len(o.kept.bytes), o.held)
+			t.Errorf("when all is seen %d bytes are kept, and %d held", o.kept.bytes.size(), o.held)
 		}
 	})
 }
@@ -281,7 +281,7 @@ func FuzzSeen(f *testing.F) {
 		pongs, linked := 0, true
 		// take is the writer: it takes what is to be written and compares it.
 		take := func(again bool) {
-			if len(o.waiting) == 0 && !again {
+			if o.waiting == nil && !again {
 				return
 			}
 			var want []byte
@@ -299,8 +299,8 @@ func FuzzSeen(f *testing.F) {
 				return
 			}
 			b, ok := o.next()
-			if !ok || string(b.frames) != string(want) || b.passing != pongs*len(pong) {
-				t.Fatalf("%d bytes are written, %d of them passing, and not %d", len(b.frames), b.passing, len(want))
+			if !ok || string(b.frames.bytes) != string(want) || b.passing != pongs*len(pong) {
+				t.Fatalf("%d bytes are written, %d of them passing, and not %d", b.frames.size(), b.passing, len(want))
 			}
 			o.written(b.passing)
 			pongs = 0
@@ -339,10 +339,10 @@ func FuzzSeen(f *testing.F) {
 				m.queued = slices.DeleteFunc(m.queued, func(frame []byte) bool { return !proto.Type(frame[0]).Numbered() })
 				pongs = 0
 				x = min(x, len(m.sent))
-				if _, ok := o.link(m.seen + uint64(len(m.sent)) + 1); ok {
+				if _, ok := o.resume(m.seen + uint64(len(m.sent)) + 1); ok {
 					t.Fatal("a client has seen what was not sent")
 				}
-				if _, ok := o.link(m.seen + uint64(x)); !ok {
+				if _, ok := o.resume(m.seen + uint64(x)); !ok {
 					t.Fatal("not linked")
 				}
 				m.seen, m.sent = m.seen+uint64(x), m.sent[x:]
@@ -350,7 +350,7 @@ func FuzzSeen(f *testing.F) {
 			case 4:
 				if o.held+len(pong) <= outboxSize-outboxLast && o.claim(len(pong)) { // otherwise it would wait
 					o.answer(pong)
-					o.settle(0)
+					o.unclaim()
 					m.queued = append(m.queued, pong)
 					pongs++
 				}
@@ -362,8 +362,8 @@ func FuzzSeen(f *testing.F) {
 			if o.held != held || p.held.Load() != int64(held) || held > outboxSize {
 				t.Fatalf("%d bytes are held, and counted as %d by the pool, and there are %d", o.held, p.held.Load(), held)
 			}
-			if n := len(m.sent); n == 0 && o.kept.bytes != nil || cap(o.kept.bytes) > 4*outboxSize {
-				t.Fatalf("%d frames are kept in %d bytes", n, cap(o.kept.bytes))
+			if n := len(m.sent); n == 0 && o.kept.bytes != nil || n > 0 && cap(o.kept.bytes.bytes) > 4*outboxSize {
+				t.Fatalf("%d frames are kept in %d bytes", n, cap(o.kept.bytes.bytes))
 			}
 			if o.kept.sent-o.kept.seen != uint64(len(m.sent)) {
 				t.Fatalf("%d to %d", o.kept.seen, o.kept.sent)

@@ -82,7 +82,10 @@ const (
 	poolSize        = 256 << 20 // for all sessions
 	poolReserve     = 16 << 20  // of them, what Relays leave for answers
 	poolRetry       = 50 * time.Millisecond
-	sealedKeep      = 128 << 10 // the largest buffer of sealed records that is kept for the next write
+	bufferSize      = 8 << 10   // of a new buffer, for frames or for sealed records
+	bufferKeep      = 160 << 10 // the largest that is kept for the next use: holds a full outbox, sealed
+	mostInPlace     = 3         // batches that one who is not a writer writes to a session before a writer goes on
+	maxTouched      = 8         // sessions that a reader has put something in for, and has not flushed
 	stallTime       = 20 * time.Second
 	stallCheck      = 5 * time.Second // how often a write that stands still is looked at
 	flushTime       = 10 * time.Second
@@ -99,7 +102,8 @@ const (
 
 // Sessions.
 const (
-	readBuffer        = 544 // holds the smallest record, with its length
+	readBuffer        = 544      // holds the smallest record, with its length
+	readSize          = 32 << 10 // what is read at once, where more has come: more than the largest record
 	idleTime          = 75 * time.Second
 	replaceTime       = 10 * time.Second // between two replacements of a name's session
 	maxContacts       = 256

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"bufio"
-	"encoding/binary"
 	"errors"
 	"os"
 	"sync"
@@ -12,22 +10,24 @@ import (
 	"sim/proto"
 )
 
-// A link is a connection of a session. Two goroutines serve it: the connection's own reads, and the writer runs the session's outbox.
+// A link is a connection of a session. One goroutine serves it: it reads, and handles what it reads. Others may write to it; see writing.go.
 type link struct {
 	// immutable
 	session *session
 	conn    *conn
+	socket  socket
 	resumed []byte        // Resumed, to be written before all records; nil on a session's first link
-	ended   chan struct{} // is closed when both goroutines have done with the session
+	ended   chan struct{} // is closed when its goroutine has done with the session, and nobody writes any more
 
 	losing sync.Once
 
-	send *proto.Sender // owned by the writer
+	send *proto.Sender // owned by the one who writes
 
 	// owned by the reader
 	receive *proto.Receiver
-	in      *bufio.Reader
-	heard   time.Time     // when the last record was handled, or the link began
+	in      intake
+	first   proto.Frames  // of a new session's first record, which were looked at and not handled
+	heard   time.Time     // when records were handled last, or the link began
 	within  time.Duration // when the next has to come
 }
 
@@ -35,31 +35,68 @@ func newLink(s *session, c *conn, send *proto.Sender, receive *proto.Receiver, n
 	return &link{
 		session: s,
 		conn:    c,
+		socket:  newSocket(c.net),
 		ended:   make(chan struct{}),
 		send:    send,
 		receive: receive,
-		in:      bufio.NewReaderSize(c.net, readBuffer),
 		heard:   now,
 		within:  proto.PingDeadline,
 	}
 }
 
-// serve runs a link to its end. The first record of a new session was read before, and is to be handled like all others.
-func (l *link) serve(first *record) {
+// run runs a link to its end, and its connection's.
+func (l *link) run() {
+	defer l.conn.end()
+	forget.Do(l.serve)
+}
+
+// serve is the goroutine of a link. It begins with a small stack, and waits with little on it.
+func (l *link) serve() {
 	s := l.session
-	written := make(chan struct{})
-	s.server.running.Go(func() {
-		defer close(written)
-		forget.Do(l.write)
-	})
-	l.over(l.read(first))
-	<-written
+	l.over(l.talk())
+	l.rest()
+	l.in.free()
 	l.send.Clear()
 	l.receive.Clear()
 	e := s.leave()
 	close(l.ended)
 	if e != nil && !e.cut {
 		l.conn.closeSlowly()
+	}
+}
+
+// talk is what is between the beginning of a link and its end.
+func (l *link) talk() *ending {
+	s := l.session
+	if l.resumed != nil {
+		if err := l.write(l.resumed); errors.Is(err, errStalled) {
+			return endStalled
+		} else if err != nil {
+			return endCutOff
+		}
+	}
+	l.conn.net.SetWriteDeadline(time.Time{}) // of the login
+	if s.keys.Enrol {
+		defer time.AfterFunc(choosingTime, func() { s.end(endUnchosen) }).Stop()
+	}
+	s.out.open(l)
+	e := l.read()
+	s.flush(time.Now())
+	return e
+}
+
+// rest writes what is left, until nobody writes to this link any more.
+func (l *link) rest() {
+	out := l.session.out
+	for {
+		switch begun, over := out.leave(); {
+		case begun:
+			l.writeAll()
+		case over:
+			return
+		default:
+			<-out.wake
+		}
 	}
 }
 
@@ -82,110 +119,90 @@ func (l *link) lose(reason string) {
 	})
 }
 
-// write runs the writer.
-func (l *link) write() {
-	out := l.session.out
-	var err error
-	if l.resumed != nil {
-		err = out.write(l.conn.net, l.resumed)
-	}
-	if err == nil {
-		err = out.run(l.conn.net, l.send)
-	}
-	switch {
-	case errors.Is(err, errStalled):
-		l.over(endStalled)
-	case err != nil:
-		l.over(endCutOff)
-	}
-}
-
-// A record is what was read of one, in a buffer that goes back to recordBuffers. An idle session holds none.
-type record struct {
-	frames proto.Frames
-	buffer [proto.MaxRecord]byte
-}
-
-var recordBuffers = sync.Pool{New: func() any { return new(record) }}
-
-func (r *record) free() {
-	r.frames = proto.Frames{}
-	recordBuffers.Put(r)
-}
-
 // readFirst reads the first record, whose first frame must be a Ping. It says whether another is a Seen.
-func (l *link) readFirst() (r *record, seen bool, e *ending) {
+func (l *link) readFirst() (seen bool, e *ending) {
 	if e := l.wait(); e != nil {
-		return nil, false, e
+		return false, e
 	}
-	if r, e = l.readRecord(); e != nil {
-		return nil, false, e
+	if e := l.fill(); e != nil {
+		return false, e
 	}
-	frames := r.frames
+	if l.first, e = l.readRecord(); e != nil {
+		return false, e
+	}
+	frames := l.first
 	if ping, _ := frames.Next(); ping.Type != proto.TypePing {
-		r.free()
-		return nil, false, violation("a first frame that is no Ping")
+		return false, violation("a first frame that is no Ping")
 	}
 	for f, ok := frames.Next(); ok; f, ok = frames.Next() {
 		seen = seen || f.Type == proto.TypeSeen
 	}
-	return r, seen, nil
+	return seen, nil
 }
 
-// read handles the frames of the first record and of all that it reads, until the link or the session ends.
-func (l *link) read(r *record) (e *ending) {
-	if r == nil {
-		if r, _, e = l.readFirst(); e != nil {
+// read handles the frames of the first record and of all that it reads, until the link or the session ends. What was put into others' queues
+// meanwhile is written when all that has come is handled.
+func (l *link) read() *ending {
+	s := l.session
+	if l.resumed != nil {
+		if _, e := l.readFirst(); e != nil {
 			return e
 		}
-		l.session.confirm()
+		s.confirm()
 	}
-	l.within = idleTime
+	frames := l.first
+	l.first, l.within = proto.Frames{}, idleTime
 	for {
-		e = l.session.handleFrames(&r.frames)
-		r.free()
-		if e != nil {
+		if e := s.handleFrames(&frames); e != nil {
 			return e
 		}
-		l.heard = time.Now() // handling may have waited for room, and nothing was heard meanwhile
-		if r, e = l.readRecord(); e != nil {
+		if !l.whole() {
+			l.heard = time.Now() // handling may have waited for room, and nothing was heard meanwhile
+			s.flush(l.heard)
+		}
+		var e *ending
+		if frames, e = l.readRecord(); e != nil {
 			return e
 		}
 	}
 }
 
-// readRecord reads one record and opens it.
-func (l *link) readRecord() (*record, *ending) {
-	var head [proto.RecordHeaderSize]byte
-	if e := l.fill(head[:]); e != nil {
-		return nil, e
+// whole says whether a record is in the intake, or what can be none.
+func (l *link) whole() bool {
+	b := l.in.bytes()
+	return len(b) >= proto.RecordHeaderSize && len(b) >= recordSize(b)
+}
+
+// readRecord opens the next record, which it waits for. Its frames are to be used before the next is.
+func (l *link) readRecord() (proto.Frames, *ending) {
+	for !l.whole() {
+		if e := l.fill(); e != nil {
+			return proto.Frames{}, e
+		}
 	}
-	n := int(binary.BigEndian.Uint16(head[:]))
-	if !proto.ValidRecord(n) {
-		return nil, violation("a record of no valid length")
+	if e := l.session.ended.Load(); e != nil {
+		return proto.Frames{}, e
 	}
-	r := recordBuffers.Get().(*record)
-	if e := l.fill(r.buffer[:n]); e != nil {
-		r.free()
-		return nil, e
+	b := l.in.bytes()
+	size := recordSize(b)
+	if size == 0 {
+		return proto.Frames{}, violation("a record of no valid length")
 	}
-	frames, err := l.receive.Open(r.buffer[:n])
+	frames, err := l.receive.Open(b[proto.RecordHeaderSize:size])
 	if err != nil {
-		r.free()
-		return nil, violation(err.Error())
+		return proto.Frames{}, violation(err.Error())
 	}
-	r.frames = frames
-	return r, nil
+	l.in.drop(size)
+	return frames, nil
 }
 
-// fill reads len(b) bytes. The deadline is set when it has passed, not for every record: then the time of the last record decides.
-func (l *link) fill(b []byte) *ending {
-	for len(b) > 0 {
-		n, err := l.in.Read(b)
-		b = b[n:]
+// fill reads what there is to read. The deadline is set when it has passed, not for every record: then the time of the last record decides.
+func (l *link) fill() *ending {
+	for {
+		err := l.socket.read(&l.in)
 		switch {
 		case err == nil:
-			continue
+			return nil
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return endCutOff
 		}
@@ -193,7 +210,6 @@ func (l *link) fill(b []byte) *ending {
 			return e
 		}
 	}
-	return nil
 }
 
 // wait sets the deadline for the next record, if there is still time.

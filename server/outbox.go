@@ -1,10 +1,6 @@
 package server
 
 import (
-	"errors"
-	"net"
-	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,8 +15,8 @@ import (
 //  3. The session's own answers always find room: its reader claims the room for a frame's largest answer before it handles the frame,
 //     and waits with reading until it has it. While it waits, nobody else gets room; and others leave a reserve free at any time.
 //  4. What must be told later is paid for now: a Gone has its room from the moment when it can become due.
-//  5. First in, first out. Records are sealed in the order in which they are written, by the goroutine that writes.
-//  6. Whatever waits is sealed together and written with one write. An idle outbox holds no buffer.
+//  5. First in, first out. Records are sealed in the order in which they are written, by the one who writes: there is one at a time.
+//  6. Whatever waits is sealed together and written with one write. An idle outbox holds no buffer, and nobody runs for it: see writing.go.
 //  7. A socket that takes nothing for stallTime ends the session, and so does one that takes the last frames too slowly (flushTime).
 //  8. After finish nothing gets in, what waits is written, and the frames that finish came with are the last.
 //  9. Of a session that can be resumed, what was written is kept until the client has seen it, and written again on the next connection.
@@ -29,8 +25,10 @@ type outbox struct {
 	pool *pool // immutable
 
 	mu       sync.Mutex
-	waiting  []byte    // whole frames
-	writing  bool      // the writer has taken some, and not written all of them
+	waiting  *buffer   // whole frames; nil if there are none
+	writing  bool      // somebody writes: has taken some, and not written all of them
+	due      bool      // somebody who has put something in will come to write it
+	link     *link     // the connection to write to; nil while there is none that can be written to
 	held     int       // bytes of waiting, of what is being written, of kept, and of claims and promises
 	claimed  int       // what is left of the owner's claim
 	claiming bool      // the owner waits for room
@@ -40,8 +38,8 @@ type outbox struct {
 	flushBy  time.Time // when the last frames must be written
 	kept     kept
 	handled  handled
-	wake     chan struct{}
-	room     chan struct{}
+	wake     chan struct{} // who waits for the end of the writing
+	room     chan struct{} // the owner, who waits for room
 }
 
 // pool counts the bytes of all outboxes.
@@ -97,7 +95,7 @@ func (o *outbox) promise(n int) bool {
 	return o.take(n)
 }
 
-// offer appends a frame of others than the owner, or says that there is no room.
+// offer appends a frame of others than the owner, or says that there is no room. Somebody else writes it.
 func (o *outbox) offer(frame []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -105,20 +103,25 @@ func (o *outbox) offer(frame []byte) bool {
 		return false
 	}
 	o.put(frame)
+	o.start()
 	return true
 }
 
-// offerRelayed is offer for a Relayed frame, which is encoded in its place.
-func (o *outbox) offerRelayed(r proto.Relayed) bool {
+// offerRelayed appends a Relayed frame, if the way that it takes is open. When it is due the caller has to flush, soon.
+func (o *outbox) offerRelayed(w *way, r proto.Relayed) (due bool, reason proto.Reason) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	size := proto.RelayedFrameSize(len(r.Message))
-	if !o.take(size) {
-		return false
+	if !w.open {
+		return false, proto.GoneAway
 	}
-	o.waiting = proto.AppendRelayed(slices.Grow(o.waiting, size), r)
-	signal(o.wake)
-	return true
+	if !o.take(proto.RelayedFrameSize(len(r.Message))) {
+		return false, proto.Full
+	}
+	b := o.space()
+	b.bytes = proto.AppendRelayed(b.bytes, r)
+	due = !o.due && !o.writing
+	o.due = o.due || due
+	return due, 0
 }
 
 // keep appends a promised frame. After the end it does nothing.
@@ -127,7 +130,26 @@ func (o *outbox) keep(frame []byte) {
 	defer o.mu.Unlock()
 	if !o.closed {
 		o.put(frame)
+		o.start()
 	}
+}
+
+// farewell is keep for the Gone at the end of a way, which is closed before.
+func (o *outbox) farewell(w *way, gone []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	w.open = false
+	if !o.closed {
+		o.put(gone)
+		o.start()
+	}
+}
+
+// shut closes a way to this outbox.
+func (o *outbox) shut(w *way) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	w.open = false
 }
 
 // release gives promised room back. After the end it does nothing: finish has given back everything.
@@ -141,21 +163,50 @@ func (o *outbox) release(n int) {
 
 // put appends a frame whose room is taken. The caller holds mu.
 func (o *outbox) put(frame []byte) {
-	o.waiting = append(o.waiting, frame...)
-	signal(o.wake)
+	b := o.space()
+	b.bytes = append(b.bytes, frame...)
+}
+
+// space is where the next frame is appended. The caller holds mu.
+func (o *outbox) space() *buffer {
+	if o.waiting == nil {
+		o.waiting = takeBuffer()
+	}
+	return o.waiting
 }
 
 // give gives room back. The caller holds mu.
 func (o *outbox) give(n int) {
-	o.held -= n
-	o.pool.give(n)
+	if n > 0 {
+		o.held -= n
+		o.pool.give(n)
+	}
 	if o.claiming {
 		signal(o.room)
 	}
 }
 
+// tryClaim takes room for an answer of n bytes if there is some. Only the owner's reader calls it.
+func (o *outbox) tryClaim(n int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.closed && !o.unlinked && o.fits(n) && o.takeClaim(n)
+}
+
+func (o *outbox) fits(n int) bool { return o.held+n <= outboxSize-outboxLast }
+
+func (o *outbox) takeClaim(n int) bool {
+	if !o.pool.take(n, 0) {
+		return false
+	}
+	o.held += n
+	o.claimed = n
+	return true
+}
+
 // claim waits until there is room for an answer of n bytes and takes it. It is false when the session or its connection ends first, and where
-// waiting is vain: only a Seen could make room, and nobody but the caller would read it. Only the owner's reader calls it.
+// waiting is vain: only a Seen could make room, and nobody but the caller would read it. Only the owner's reader calls it, and has flushed
+// before, since others may wait for what it was to write.
 func (o *outbox) claim(n int) bool {
 	o.mu.Lock()
 	defer func() {
@@ -163,15 +214,13 @@ func (o *outbox) claim(n int) bool {
 		o.mu.Unlock()
 	}()
 	for {
-		fits := o.held+n <= outboxSize-outboxLast
-		vain := !fits && o.kept.wanted && len(o.waiting) == 0 && !o.writing
+		fits := o.fits(n)
+		vain := !fits && o.kept.wanted && o.waiting == nil && !o.writing
 		if o.closed || o.unlinked || vain {
 			return false
 		}
 		o.claiming = true
-		if fits && o.pool.take(n, 0) {
-			o.held += n
-			o.claimed = n
+		if fits && o.takeClaim(n) {
 			return true
 		}
 		o.mu.Unlock()
@@ -226,19 +275,13 @@ func (o *outbox) answer(frame []byte) {
 	o.put(frame)
 }
 
-// settle notes that a frame was handled, of that many bytes if it is a numbered one, and gives back what is left of the claim for its answer.
-func (o *outbox) settle(numbered int) {
+// unclaim gives back what is left of the claim for an answer.
+func (o *outbox) unclaim() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if n := o.claimed; n > 0 && !o.closed {
 		o.claimed = 0
 		o.give(n)
-	}
-	if numbered > 0 && o.kept.wanted {
-		o.handled.add(numbered)
-		if o.handled.due() {
-			signal(o.wake)
-		}
 	}
 }
 
@@ -267,25 +310,31 @@ func (o *outbox) unlink() {
 	signal(o.room)
 }
 
-// detach drops the answers that concern nothing but the lost connection, which nobody reads or writes any more.
+// detach drops the answers that concern nothing but the lost connection, which nobody reads or writes any more. What stays has buffers of its
+// own size: there may be many who wait, and for long.
 func (o *outbox) detach() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	var numbered []byte
-	for rest := o.waiting; len(rest) > 0; {
+	o.kept.trim()
+	if o.waiting == nil {
+		return
+	}
+	numbered := 0
+	for rest := o.waiting.bytes; len(rest) > 0; {
 		n := frameSize(rest)
 		if proto.Type(rest[0]).Numbered() {
-			numbered = append(numbered, rest[:n]...)
+			numbered += copy(o.waiting.bytes[numbered:], rest[:n])
 		}
 		rest = rest[n:]
 	}
-	o.give(len(o.waiting) - len(numbered))
-	o.waiting = numbered
+	o.give(len(o.waiting.bytes) - numbered)
+	o.waiting.bytes = o.waiting.bytes[:numbered]
+	o.waiting = o.waiting.trim()
 }
 
-// link begins with a new connection, whose client has seen the frames up to a number; false if it can't have. It returns the number of the
+// resume begins with a new connection, whose client has seen the frames up to a number; false if it can't have. It returns the number of the
 // last of the client's frames that was handled, which the client is told of.
-func (o *outbox) link(seen uint64) (handled uint64, ok bool) {
+func (o *outbox) resume(seen uint64) (handled uint64, ok bool) {
 	if !o.seen(seen) {
 		return 0, false
 	}
@@ -315,63 +364,18 @@ func (o *outbox) finish(now time.Time, last []byte) {
 func (o *outbox) abort() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.closed, o.last, o.waiting, o.kept.again = true, nil, nil, false
+	o.closed, o.last, o.kept.again = true, nil, false
+	o.forget()
 	signal(o.wake)
 	signal(o.room)
 }
 
-// A batch is what the writer writes at once.
-type batch struct {
-	frames  []byte
-	passing int  // bytes of them that hold room until they are written, and are not kept
-	last    bool // their last is the connection's
-}
-
-// next waits for frames. ok is false when there are none any more.
-func (o *outbox) next() (b batch, ok bool) {
-	for {
-		o.mu.Lock()
-		if !o.unlinked {
-			b = o.gather()
-		}
-		over := o.unlinked || o.closed
-		o.mu.Unlock()
-		if len(b.frames) > 0 || over {
-			return b, len(b.frames) > 0
-		}
-		<-o.wake
+// forget drops what waits. The caller holds mu.
+func (o *outbox) forget() {
+	if o.waiting != nil {
+		o.waiting.free()
+		o.waiting = nil
 	}
-}
-
-// gather takes all that is to be written now. The caller holds mu.
-func (o *outbox) gather() (b batch) {
-	b.frames, o.waiting = o.waiting, nil
-	b.passing = len(b.frames)
-	if o.kept.wanted {
-		again := o.kept.repeat()
-		b.passing = o.kept.add(b.frames)
-		if len(again) > 0 {
-			b.frames = append(again, b.frames...)
-		}
-		if !o.closed && (len(b.frames) > 0 || o.handled.due()) {
-			b.frames = o.handled.tell(b.frames) // beyond the room: one frame
-		}
-	}
-	if o.closed {
-		b.frames = append(b.frames, o.last...)
-		b.last = len(o.last) > 0
-		o.last = nil
-	}
-	o.writing = len(b.frames) > 0
-	return b
-}
-
-// written gives back the room of a batch that nobody needs any more.
-func (o *outbox) written(passing int) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.writing = false
-	o.give(passing)
 }
 
 // drain gives back all room, when nobody writes any more, and lets nothing in.
@@ -380,86 +384,7 @@ func (o *outbox) drain() {
 	defer o.mu.Unlock()
 	o.closed, o.last = true, nil
 	o.pool.give(o.held)
-	o.held, o.waiting = 0, nil
-	o.kept = kept{}
-}
-
-// errStalled is returned when a socket took nothing for stallTime, or not all of the last frames in flushTime.
-var errStalled = errors.New("stalled")
-
-var sealedBuffers = sync.Pool{New: func() any { return new([]byte) }}
-
-// run writes until the end of the session or of the connection.
-func (o *outbox) run(conn net.Conn, sender *proto.Sender) error {
-	for {
-		b, ok := o.next()
-		if !ok {
-			return nil
-		}
-		buffer := sealedBuffers.Get().(*[]byte)
-		sealed := sealBatch((*buffer)[:0], sender, b.frames, b.last, time.Now())
-		err := o.write(conn, sealed)
-		if cap(sealed) <= sealedKeep {
-			*buffer = sealed
-			sealedBuffers.Put(buffer)
-		}
-		o.written(b.passing)
-		if err != nil || b.last {
-			return err
-		}
-	}
-}
-
-// sealBatch seals frames into as few records as their order allows.
-func sealBatch(dst []byte, sender *proto.Sender, frames []byte, last bool, now time.Time) []byte {
-	for len(frames) > 0 {
-		n := 0
-		for n < len(frames) {
-			size := frameSize(frames[n:])
-			if n+size > proto.MaxFrames {
-				break
-			}
-			n += size
-		}
-		if n == len(frames) && last {
-			return sender.SealLast(dst, frames)
-		}
-		dst = sender.Seal(dst, frames[:n], now)
-		frames = frames[n:]
-	}
-	return dst
-}
-
-// write writes all of b in one Write if the socket takes it. It looks every stallCheck whether anything moved.
-func (o *outbox) write(conn net.Conn, b []byte) error {
-	moved := time.Now()
-	for {
-		limit := time.Now().Add(stallCheck)
-		if by := o.flushDeadline(); !by.IsZero() && by.Before(limit) {
-			limit = by
-		}
-		conn.SetWriteDeadline(limit)
-		n, err := conn.Write(b)
-		b = b[n:]
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			return err
-		}
-		now := time.Now()
-		if n > 0 {
-			moved = now
-		}
-		if by := o.flushDeadline(); now.Sub(moved) >= stallTime || !by.IsZero() && !now.Before(by) {
-			return errStalled
-		}
-	}
-}
-
-// flushDeadline is when the last frames must be written; the zero time before the end.
-func (o *outbox) flushDeadline() time.Time {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.flushBy
+	o.held = 0
+	o.forget()
+	o.kept.forget()
 }

@@ -43,7 +43,7 @@ func TestOutboxProperties(t *testing.T) {
 			if o.held < 0 || o.held > outboxSize {
 				t.Fatalf("seed %d: %d bytes are held", seed, o.held)
 			}
-			if want := len(o.waiting) + writing + promised*goneFrameSize; o.held != want {
+			if want := o.waiting.size() + writing + promised*goneFrameSize; o.held != want {
 				t.Fatalf("seed %d: %d bytes are held, and there are %d", seed, o.held, want)
 			}
 			if p.held.Load() != int64(o.held) {
@@ -71,7 +71,7 @@ func TestOutboxProperties(t *testing.T) {
 					}
 					o.answer(numbered(next, size))
 					next++
-					o.settle(0)
+					o.unclaim()
 				}
 			case 3: // a contact comes
 				if o.promise(goneFrameSize) {
@@ -88,12 +88,12 @@ func TestOutboxProperties(t *testing.T) {
 					}
 				}
 			case 5: // the writer writes
-				if len(o.waiting) > 0 {
+				if o.waiting != nil {
 					b, ok := o.next()
 					if b.last || !ok {
 						t.Fatal("the end")
 					}
-					batch := b.frames
+					batch := b.frames.bytes
 					writing = len(batch)
 					check()
 					for _, f := range cut(t, batch) {
@@ -117,7 +117,7 @@ func TestOutboxProperties(t *testing.T) {
 		if !b.last || !ok {
 			t.Fatal("the last frames don't come")
 		}
-		for _, f := range cut(t, b.frames) {
+		for _, f := range cut(t, b.frames.bytes) {
 			if got := binary.BigEndian.Uint64(f[3:]); got != expected {
 				t.Fatalf("seed %d: frame %d comes in the place of %d", seed, got, expected)
 			}
@@ -153,6 +153,24 @@ type countingConn struct {
 func (c *countingConn) Write(b []byte) (int, error)      { c.writes++; return c.Buffer.Write(b) }
 func (c *countingConn) Read(b []byte) (int, error)       { return c.Buffer.Read(b) }
 func (c *countingConn) SetWriteDeadline(time.Time) error { return nil }
+func (c *countingConn) Close() error                     { return nil }
+
+// size is how many bytes wait.
+func (b *buffer) size() int {
+	if b == nil {
+		return 0
+	}
+	return len(b.bytes)
+}
+
+// linked makes a link for an outbox that nobody reads from.
+func linked(t testing.TB, o *outbox, c net.Conn, keys *proto.Session) *link {
+	m := &Server{log: ordinary.logger(), pool: o.pool}
+	m.registry.init()
+	s := &session{server: m, out: o, keys: keys}
+	s.link = newLink(s, &conn{server: m, net: c}, keys.Send, keys.Receive, time.Now())
+	return s.link
+}
 
 func TestWaitingFramesAreOneWrite(t *testing.T) {
 	server, client := pair(t)
@@ -164,12 +182,9 @@ func TestWaitingFramesAreOneWrite(t *testing.T) {
 	o.offer(proto.AppendRelayed(nil, proto.Relayed{From: proto.Name{'b'}, Tag: proto.Tag{1}, Message: make([]byte, 10240)}))
 	o.offer(proto.AppendRelayed(nil, proto.Relayed{From: proto.Name{'b'}, Tag: proto.Tag{1}, Message: make([]byte, 10240)}))
 	o.finish(time.Now(), proto.AppendClose(nil, proto.CloseDone))
-	if err := o.run(conn, server.Send); err != nil {
-		t.Fatal(err)
-	}
-	if conn.writes != 1 {
-		t.Errorf("%d writes", conn.writes)
-	}
+	l := linked(t, o, conn, server)
+	o.open(l)
+	l.rest()
 	records, frames := 0, 0
 	for conn.Len() > 0 {
 		body, err := readBody(conn)
@@ -230,7 +245,7 @@ func TestClaimIsNotStarved(t *testing.T) {
 		if o.offer(numbered(0, 1000)) || o.promise(goneFrameSize) {
 			t.Error("others get the room that the owner waits for")
 		}
-		o.written(len(b.frames) - 2000)
+		o.written(b.frames.size() - 2000)
 		if !<-claimed {
 			t.Error("no claim")
 		}
@@ -283,7 +298,7 @@ func TestPool(t *testing.T) {
 			t.Error("a claim without room")
 		default:
 		}
-		b.settle(0)
+		b.unclaim()
 		if !<-claimed {
 			t.Error("no claim when there is room")
 		}
@@ -311,13 +326,12 @@ func TestBrokenConn(t *testing.T) {
 	o.offer(numbered(1, 100))
 	o.promise(goneFrameSize)
 	broken := errors.New("broken")
-	if err := o.run(&brokenConn{err: broken}, server.Send); err != broken {
-		t.Errorf("%v", err)
+	l := linked(t, o, &brokenConn{err: broken}, server)
+	o.open(l)
+	l.rest()
+	if o.held != goneFrameSize || l.session.ended.Load() != endCutOff {
+		t.Errorf("%d bytes are held, ended %v", o.held, l.session.ended.Load())
 	}
-	if o.held != goneFrameSize {
-		t.Errorf("%d bytes are held", o.held)
-	}
-	o.abort()
 	o.drain()
 	if o.offer(numbered(2, 100)) || o.promise(goneFrameSize) || o.claim(1) {
 		t.Error("something gets in although nobody writes any more")

@@ -105,7 +105,7 @@ func (g *registry) list(s *session, now time.Time) (replaced *session, ok bool) 
 	i, _ := g.find(s.name)
 	g.sorted = slices.Insert(g.sorted, i, s.name)
 	s.listed = true
-	s.contacts = make(map[*session]struct{})
+	s.contacts = make(map[*session]*way)
 	g.change(s.name)
 	return replaced, true
 }
@@ -171,11 +171,14 @@ func (g *registry) drop(s *session, reason proto.Reason) {
 	g.sorted = slices.Delete(g.sorted, i, i+1)
 
 	gone := proto.AppendGone(make([]byte, 0, goneFrameSize), proto.Gone{Name: s.name, Tag: s.tag, Reason: reason})
-	for other := range s.contacts {
-		if other != s {
-			delete(other.contacts, s)
-			other.out.keep(gone)
+	for other, w := range s.contacts {
+		if other == s {
+			s.out.shut(w)
+			continue
 		}
+		s.out.shut(other.contacts[s])
+		delete(other.contacts, s)
+		other.out.farewell(w, gone)
 	}
 	s.contacts = nil
 	g.unwatch(s)
@@ -316,6 +319,9 @@ func (g *registry) stop() (list []*session) {
 	for _, s := range g.sessions {
 		if s.mark(endStopping) {
 			list = append(list, s)
+		}
+		for _, w := range s.contacts {
+			w.to.out.shut(w)
 		}
 		s.contacts = nil
 	}

@@ -14,56 +14,91 @@ func (s *session) relay(body []byte) *ending {
 	if !ok {
 		return violation("a malformed Relay")
 	}
-	counters := s.server.Counters()
-	if reason := s.server.registry.relay(s, r); reason != 0 {
-		counters.Undeliverables[reason].Add(1)
-		s.out.answer(proto.AppendUndeliverable(make([]byte, 0, proto.UndeliverableFrame), r.Ref, reason))
+	reason := s.send(r)
+	if reason == 0 {
+		s.round.relays++
+		s.round.relayed += uint64(len(r.Message))
 		return nil
 	}
-	counters.Relays.Add(1)
-	counters.RelayedBytes.Add(uint64(len(r.Message)))
+	if e := s.claim(proto.UndeliverableFrame); e != nil {
+		return e
+	}
+	defer s.out.unclaim()
+	s.server.Counters().Undeliverables[reason].Add(1)
+	s.out.answer(proto.AppendUndeliverable(make([]byte, 0, proto.UndeliverableFrame), r.Ref, reason))
 	return nil
 }
 
-// relay puts a peer message into its receiver's queue, or returns why it can't. It never waits. An unknown name and one that is
-// offline look the same.
-func (g *registry) relay(from *session, r proto.Relay) proto.Reason {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	to := g.sessions[r.To]
-	switch {
-	case to == nil && r.Tag == proto.Tag{}:
-		return proto.Offline
-	case to == nil, r.Tag != proto.Tag{} && r.Tag != to.tag:
-		return proto.GoneAway
-	case !from.listed: // replaced a moment ago
-		return proto.GoneAway
-	}
-	_, known := from.contacts[to]
-	if !known && !meet(from, to) {
-		return proto.Full
-	}
-	if !to.out.offerRelayed(proto.Relayed{From: from.name, Tag: from.tag, Message: r.Message}) {
-		if !known {
-			part(from, to)
-		}
-		return proto.Full
-	}
-	return 0
+// A way leads from one session to another that it exchanges Relays with. Who has taken it once takes it again without asking the registry.
+type way struct {
+	to   *session // immutable
+	open bool     // until one of the two is off the list; guarded by to.out.mu
 }
 
-// meet makes two sessions contacts, each with room for the other's Gone; false if one has too many contacts or no room.
-func meet(a, b *session) bool {
+// send puts a peer message into its receiver's queue, or returns why it can't. It never waits. An unknown name and one that is offline look
+// the same.
+func (s *session) send(r proto.Relay) proto.Reason {
+	relayed := proto.Relayed{From: s.name, Tag: s.tag, Message: r.Message}
+	if w := s.way; w != nil && w.to.name == r.To && (r.Tag == w.to.tag || r.Tag == proto.Tag{}) {
+		due, reason := w.to.out.offerRelayed(w, relayed)
+		if due {
+			s.touch(w.to.out)
+		}
+		if reason != proto.GoneAway {
+			return reason
+		}
+	}
+	w, due, reason := s.server.registry.relay(s, r.To, r.Tag, relayed)
+	if due {
+		s.touch(w.to.out)
+	}
+	s.way = w
+	return reason
+}
+
+// relay is send for whoever does not know the way, which it returns if there is one.
+func (g *registry) relay(from *session, name proto.Name, tag proto.Tag, r proto.Relayed) (w *way, due bool, reason proto.Reason) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	to := g.sessions[name]
+	switch {
+	case to == nil && tag == proto.Tag{}:
+		return nil, false, proto.Offline
+	case to == nil, tag != proto.Tag{} && tag != to.tag:
+		return nil, false, proto.GoneAway
+	case !from.listed: // replaced a moment ago
+		return nil, false, proto.GoneAway
+	}
+	w = from.contacts[to]
+	known := w != nil
+	if !known {
+		if w = meet(from, to); w == nil {
+			return nil, false, proto.Full
+		}
+	}
+	due, reason = to.out.offerRelayed(w, r)
+	if reason != 0 && !known {
+		part(from, to)
+		w = nil
+	}
+	return w, due, reason
+}
+
+// meet makes two sessions contacts, each with room for the other's Gone, and returns the way from the first to the second; nil if one has too
+// many contacts or no room.
+func meet(a, b *session) *way {
 	if len(a.contacts) >= maxContacts || len(b.contacts) >= maxContacts || !a.out.promise(goneFrameSize) {
-		return false
+		return nil
 	}
 	if a != b && !b.out.promise(goneFrameSize) {
 		a.out.release(goneFrameSize)
-		return false
+		return nil
 	}
-	a.contacts[b] = struct{}{}
-	b.contacts[a] = struct{}{}
-	return true
+	a.contacts[b] = &way{to: b, open: true}
+	if a != b {
+		b.contacts[a] = &way{to: a, open: true}
+	}
+	return a.contacts[b]
 }
 
 // part undoes meet.

@@ -56,7 +56,7 @@ func (s *session) attach(c *conn, login *proto.LoginServer, seen uint64) (*link,
 	if s.resumption == nil || s.ended.Load() != nil {
 		return nil, nil
 	}
-	handled, ok := s.out.link(seen)
+	handled, ok := s.out.resume(seen)
 	if !ok {
 		return nil, violation("resumed with a Seen of what was not sent, or that goes back")
 	}

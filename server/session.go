@@ -30,10 +30,12 @@ type session struct {
 	passwd passwordChange
 	asked  bool // to choose a password
 	intros introLimit
+	way    *way // the one that was taken last
+	round  round
 
 	// guarded by registry.mu
 	listed   bool
-	contacts map[*session]struct{}
+	contacts map[*session]*way
 	watched  map[proto.Name]bool // who is watched, and what this session was told last
 	changed  map[proto.Name]struct{}
 
@@ -135,23 +137,24 @@ func (s *session) handleFrames(frames *proto.Frames) *ending {
 }
 
 // turns says for each frame of a client how large its answer can be, whether it has its place in a session that is to choose a password,
-// and what handles it.
+// whether handling it takes so long that others should not wait for it, and what handles it. A Relay needs room only if it is refused.
 var turns = [...]struct {
 	answer   int
 	choosing bool
+	slow     bool
 	handle   func(*session, []byte) *ending
 }{
-	proto.TypePing:          {pongFrameSize + noticeFrameSize, true, (*session).ping},
-	proto.TypeList:          {proto.MaxUsersFrame, false, (*session).list},
-	proto.TypeWatch:         {presenceMax, false, (*session).watch},
-	proto.TypeRelay:         {proto.UndeliverableFrame, false, (*session).relay},
-	proto.TypeIntro:         {ticketMaxSize, false, (*session).intro},
-	proto.TypePasswordBegin: {max(passwdSaltSize, doneFrameSize), true, (*session).passwordBegin},
-	proto.TypePasswordSet:   {doneFrameSize, true, (*session).passwordSet},
-	proto.TypeLogout:        {0, true, func(*session, []byte) *ending { return endLogout }},
-	proto.TypeRekey:         {0, false, func(*session, []byte) *ending { return nil }}, // the Receiver has stepped its key
-	proto.TypeClose:         {0, true, func(*session, []byte) *ending { return endClosed }},
-	proto.TypeSeen:          {0, true, (*session).seen},
+	proto.TypePing:          {pongFrameSize + noticeFrameSize, true, false, (*session).ping},
+	proto.TypeList:          {proto.MaxUsersFrame, false, false, (*session).list},
+	proto.TypeWatch:         {presenceMax, false, false, (*session).watch},
+	proto.TypeRelay:         {0, false, false, (*session).relay},
+	proto.TypeIntro:         {ticketMaxSize, false, false, (*session).intro},
+	proto.TypePasswordBegin: {max(passwdSaltSize, doneFrameSize), true, true, (*session).passwordBegin},
+	proto.TypePasswordSet:   {doneFrameSize, true, true, (*session).passwordSet},
+	proto.TypeLogout:        {0, true, false, func(*session, []byte) *ending { return endLogout }},
+	proto.TypeRekey:         {0, false, false, func(*session, []byte) *ending { return nil }}, // the Receiver has stepped its key
+	proto.TypeClose:         {0, true, false, func(*session, []byte) *ending { return endClosed }},
+	proto.TypeSeen:          {0, true, false, (*session).seen},
 }
 
 // handle handles one frame, when there is room for its answer.
@@ -163,16 +166,69 @@ func (s *session) handle(f proto.Frame) *ending {
 	if s.keys.Enrol && !turn.choosing {
 		return violation("a frame that has no place before a password is chosen")
 	}
-	if turn.answer > 0 && !s.out.claim(turn.answer) {
-		return endCutOff // or whatever has ended it already
+	if turn.slow {
+		s.flush(time.Now())
+	}
+	if turn.answer > 0 {
+		if e := s.claim(turn.answer); e != nil {
+			return e
+		}
+		defer s.out.unclaim()
 	}
 	e := turn.handle(s, f.Body)
-	numbered := 0
-	if f.Type.Numbered() {
-		numbered = proto.FrameHeaderSize + len(f.Body)
+	if e != endCutOff && f.Type.Numbered() {
+		s.round.frames++
+		s.round.bytes += proto.FrameHeaderSize + len(f.Body)
 	}
-	s.out.settle(numbered)
 	return e
+}
+
+// claim takes room for an answer, and waits for it if need be.
+func (s *session) claim(n int) *ending {
+	if s.out.tryClaim(n) {
+		return nil
+	}
+	s.flush(time.Now())
+	if !s.out.claim(n) {
+		return endCutOff // or whatever has ended it already
+	}
+	return nil
+}
+
+// A round is what the reader puts off while there is more to handle: one write does for all that was put into a queue, and one look at what is
+// shared does for all that was counted.
+type round struct {
+	touched [maxTouched]*outbox // others', with something in that we have to write
+	count   int                 // of them
+	frames  int                 // numbered ones that were handled,
+	bytes   int                 // of so many bytes
+	relays  uint64
+	relayed uint64 // bytes
+}
+
+// touch notes that another's queue is to be flushed.
+func (s *session) touch(o *outbox) {
+	if s.round.count == maxTouched {
+		s.flush(time.Now())
+	}
+	s.round.touched[s.round.count] = o
+	s.round.count++
+}
+
+// flush does what was put off. It never waits.
+func (s *session) flush(now time.Time) {
+	r := &s.round
+	if r.relays > 0 {
+		counters := s.server.Counters()
+		counters.Relays.Add(r.relays)
+		counters.RelayedBytes.Add(r.relayed)
+	}
+	for i, o := range r.touched[:r.count] {
+		o.flush(now)
+		r.touched[i] = nil
+	}
+	s.out.flushOwn(now, r.frames, r.bytes)
+	r.count, r.frames, r.bytes, r.relays, r.relayed = 0, 0, 0, 0, 0
 }
 
 func (s *session) ping(body []byte) *ending {

@@ -598,22 +598,22 @@ func TestListAndUnlist(t *testing.T) {
 // What two sessions take to meet is given back when they don't.
 func TestMeet(t *testing.T) {
 	p := &pool{size: 1 << 20}
-	member := func() *session { return &session{out: newOutbox(p), contacts: make(map[*session]struct{})} }
+	member := func() *session { return &session{out: newOutbox(p), contacts: make(map[*session]*way)} }
 	a, b := member(), member()
-	if !meet(a, b) || a.out.held != goneFrameSize || b.out.held != goneFrameSize {
+	if meet(a, b) == nil || a.out.held != goneFrameSize || b.out.held != goneFrameSize {
 		t.Error("they don't meet")
 	}
 	part(a, b)
-	if !meet(a, a) || a.out.held != goneFrameSize {
+	if meet(a, a) == nil || a.out.held != goneFrameSize {
 		t.Errorf("%d bytes are held for oneself", a.out.held)
 	}
 	part(a, a)
 	for b.out.offer(numbered(0, 44)) {
 	}
-	if meet(a, b) || len(a.contacts)+len(b.contacts)+a.out.held != 0 {
+	if meet(a, b) != nil || len(a.contacts)+len(b.contacts)+a.out.held != 0 {
 		t.Error("they meet although one has no room")
 	}
-	if meet(b, a) || a.out.held != 0 {
+	if meet(b, a) != nil || a.out.held != 0 {
 		t.Error("they meet although one has no room")
 	}
 }
@@ -625,7 +625,7 @@ func TestUnlistedGetsNothingDone(t *testing.T) {
 	bob := &session{name: nameOf(t, "bob"), tag: newTag(), out: newOutbox(&pool{size: 1 << 20}), keys: new(proto.Session)}
 	g.list(bob, time.Now())
 	alice := &session{name: nameOf(t, "alice"), out: newOutbox(&pool{size: 1 << 20}), keys: new(proto.Session)}
-	if got := g.relay(alice, proto.Relay{To: bob.name, Message: []byte{1}}); got != proto.GoneAway {
+	if _, _, got := g.relay(alice, bob.name, proto.Tag{}, proto.Relayed{Message: []byte{1}}); got != proto.GoneAway {
 		t.Errorf("Relay: %d", got)
 	}
 	if _, _, ok := g.ticketKeys(alice, bob.name); ok {
