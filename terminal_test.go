@@ -492,9 +492,18 @@ func TestTerminalServerDies(t *testing.T) {
 	alice := aliceIn(t, dir, address)
 	alice.types("send bob half a li")
 	server.signal("KILL")
-	alice.seesRow(".*lost.*")
+	alice.seesRow(`\d\d:\d\d \* reconnecting …`)
+	alice.seesPrompt("alice> send bob half a li")
+	host := strings.TrimPrefix(address[strings.Index(address, "@"):], "@")
+	again := enter(t, dir, "server", "--listen", host)
+	sees(t, again, "sim://.*")
+	alice.seesRow("connection lost: .*")
+	alice.seesPrompt("password for alice: ")
+	alice.types(people["alice"] + "\r")
+	alice.seesPrompt("alice> send bob half a li")
 	alice.types("\x15\x04")
 	alice.leaves(4)
+	alice.neverShowed(people["alice"])
 }
 
 func TestTerminalSignal(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"sim/proto"
 )
 
-// Blocked people's Wants go unanswered, so that no conversation of theirs comes about. It lasts for the log-in.
+// Blocked people's Wants go unanswered, so that no conversation of theirs comes about. It lasts until log-out.
 
 // block ends the conversation with somebody and takes no other of theirs. False means that too many are blocked.
 func (s *session) block(now time.Time, name proto.Name) bool {

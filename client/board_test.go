@@ -64,7 +64,7 @@ func (b *board) logsIn(names ...string) []*user {
 		own := keys // each end clears its own
 		u.session = newSession(parsed, &own)
 		u.line = b.joins(parsed, keys, func(frame []byte) { u.down = append(u.down, frame) })
-		u.sendPing()
+		u.frame(u.greet())
 		u.works()
 		b.users = append(b.users, u)
 		made = append(made, u)

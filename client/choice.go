@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"slices"
-	"time"
 
 	"sim/internal/forget"
 	"sim/password"
@@ -195,7 +194,7 @@ func (r *runner) exchange() {
 	if !c.code {
 		r.add(command{verb: verbPasswd, id: c.id}, proto.Name{})
 	}
-	r.session.changePassword(time.Now(), proto.NewPasswordClient(r.conn.session))
+	r.session.changePassword(r.now(), proto.NewPasswordClient(r.keys))
 }
 
 // derive does the work on both passwords that the server asks for, away from the runner's goroutine.
@@ -237,7 +236,7 @@ func (r *runner) derivations() <-chan derivation {
 // derived goes on with what was derived.
 func (r *runner) derived(d derivation) {
 	defer d.clear()
-	if d.err != nil || !r.session.setPassword(time.Now(), d.old, d.fresh) {
+	if d.err != nil || !r.session.setPassword(r.now(), d.old, d.fresh) {
 		r.breach()
 	}
 }
@@ -293,9 +292,9 @@ func (r *runner) enrolled(err error) {
 // hangUp ends the session of a one-time code, in which there is nothing but the choice.
 func (r *runner) hangUp() {
 	r.endChoice()
-	r.session.end(time.Now(), "")
+	r.session.end(r.now(), "")
 	r.session.take()
 	r.session = nil
-	r.conn.session.Clear()
+	r.forget()
 	r.conn.finish()
 }

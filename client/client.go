@@ -12,6 +12,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"time"
 
 	"sim/password"
 	"sim/proto"
@@ -51,6 +52,9 @@ type Config struct {
 
 	// dial is a net.Dialer's unless a test has another.
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// timeOfDay goes on while the machine sleeps. It is the system's unless a test has another.
+	timeOfDay func() time.Time
 }
 
 // Terminal is a terminal in raw mode: what is typed comes from Read, what is shown goes to Write. What is not there is nil.
@@ -73,6 +77,9 @@ func Run(ctx context.Context, cfg Config) int {
 	}
 	if cfg.dial == nil {
 		cfg.dial = (&net.Dialer{Timeout: dialWait}).DialContext
+	}
+	if cfg.timeOfDay == nil {
+		cfg.timeOfDay = func() time.Time { return time.Now().Round(0) } // without the program's own time in it
 	}
 	ctx, interrupt := context.WithCancel(ctx)
 	defer interrupt()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -13,19 +14,23 @@ import (
 	"sim/proto/record"
 )
 
-// A connection is the socket of one session, with a goroutine for each direction. The reader gives what arrives to in; the writer seals all
-// frames that wait together into as few records as hold them, and writes once.
+// A connection is one of a session's, with a goroutine for each direction. The reader gives what arrives to in; the writer seals all frames that
+// wait together into as few records as hold them, and writes once.
 type connection struct {
-	socket  net.Conn
-	session *proto.Session
-	in      chan arrival  // closed by the reader when it ends
-	done    chan struct{} // closed by the writer when it ends
+	socket   net.Conn
+	sender   *proto.Sender   // owned by write
+	receiver *proto.Receiver // owned by read
+	in       chan arrival    // closed by the reader when it ends
+	done     chan struct{}   // closed by the writer when it ends
+	unheard  chan struct{}   // closed when nobody takes what arrives any more
 
 	mu      sync.Mutex
 	queue   [][]byte
 	queued  int
 	closing bool
-	reason  proto.Reason  // of the Close, when closing
+	cutting bool          // closing without a word
+	reason  proto.Reason  // of the Close, when closing with one
+	written bool          // the writer has ended
 	wake    chan struct{} // has room for one
 }
 
@@ -35,28 +40,29 @@ type arrival struct {
 	err    error
 }
 
-func newConnection(socket net.Conn, s *proto.Session) *connection {
+func newConnection(socket net.Conn, sender *proto.Sender, receiver *proto.Receiver) *connection {
 	c := &connection{
-		socket:  socket,
-		session: s,
-		in:      make(chan arrival, 1),
-		done:    make(chan struct{}),
-		wake:    make(chan struct{}, 1),
+		socket:   socket,
+		sender:   sender,
+		receiver: receiver,
+		in:       make(chan arrival, 1),
+		done:     make(chan struct{}),
+		unheard:  make(chan struct{}),
+		wake:     make(chan struct{}, 1),
 	}
 	go forget.Do(c.read)
 	go forget.Do(c.write)
 	return c
 }
 
-// read owns session.Receive.
 func (c *connection) read() {
 	defer close(c.in)
-	defer c.session.Receive.Clear()
+	defer c.receiver.Clear()
 	for {
 		frames, err := c.readRecord()
 		select {
 		case c.in <- arrival{frames, err}:
-		case <-c.done: // nobody waits any more
+		case <-c.unheard:
 			return
 		}
 		if err != nil {
@@ -76,7 +82,7 @@ func (c *connection) readRecord() (proto.Frames, error) {
 	if err != nil {
 		return proto.Frames{}, err
 	}
-	frames, err := c.session.Receive.Open(body)
+	frames, err := c.receiver.Open(body)
 	if err != nil {
 		return proto.Frames{}, errBreach
 	}
@@ -124,11 +130,21 @@ func (c *connection) send(frames [][]byte) bool {
 // stays.
 func (c *connection) finish() { c.finishFor(proto.CloseDone) }
 
-func (c *connection) finishFor(reason proto.Reason) {
+func (c *connection) finishFor(reason proto.Reason) { c.close(reason, false) }
+
+// cut ends the connection without a word and at once: its session goes on over another.
+func (c *connection) cut() { c.close(0, true) }
+
+func (c *connection) close(reason proto.Reason, cutting bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.closing {
-		c.closing, c.reason = true, reason
+	if c.closing {
+		return
+	}
+	c.closing, c.reason, c.cutting = true, reason, cutting
+	close(c.unheard)
+	if c.written || cutting {
+		c.socket.Close()
 	}
 	c.signal()
 }
@@ -150,17 +166,27 @@ func (c *connection) signal() {
 	}
 }
 
-// write owns session.Send.
+// write writes what is sent. When that fails, what the server has said before can still be read, and its end.
 func (c *connection) write() {
 	defer close(c.done)
-	defer c.socket.Close()
-	defer c.session.Send.Clear()
+	defer c.sender.Clear()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.written = true
+		if c.closing {
+			c.socket.Close()
+		}
+	}()
 	var out, batch []byte
 	for range c.wake {
 		c.mu.Lock()
-		queue, closing, reason := c.queue, c.closing, c.reason
+		queue, closing, cutting, reason := c.queue, c.closing, c.cutting, c.reason
 		c.queue, c.queued = nil, 0
 		c.mu.Unlock()
+		if cutting {
+			return
+		}
 
 		out = out[:0]
 		for len(queue) > 0 {
@@ -169,16 +195,20 @@ func (c *connection) write() {
 				batch = append(batch, queue[0]...)
 				queue = queue[1:]
 			}
-			out = c.session.Send.Seal(out, batch, time.Now())
+			out = c.sender.Seal(out, batch, time.Now())
 		}
 		if closing {
-			out = c.session.Send.SealLast(out, proto.AppendClose(nil, reason))
+			out = c.sender.SealLast(out, proto.AppendClose(nil, reason))
 		}
 		if len(out) == 0 {
 			continue
 		}
 		c.socket.SetWriteDeadline(time.Now().Add(writeWait))
-		if _, err := c.socket.Write(out); err != nil || closing {
+		_, err := c.socket.Write(out)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			c.socket.Close()
+		}
+		if err != nil || closing {
 			return
 		}
 	}

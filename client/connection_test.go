@@ -31,7 +31,7 @@ func connected(t *testing.T) (c *connection, w *wires, far net.Conn, server *pro
 	here, there := net.Pipe()
 	sessions := make(chan *proto.Session)
 	go func() {
-		session, err := s.login(there)
+		session, _, err := s.login(there)
 		if err != nil {
 			t.Error(err)
 		}
@@ -42,7 +42,7 @@ func connected(t *testing.T) (c *connection, w *wires, far net.Conn, server *pro
 		t.Fatal(err)
 	}
 	w = &wires{Conn: here}
-	c = newConnection(w, session)
+	c = newConnection(w, session.Send, session.Receive)
 	t.Cleanup(func() { here.Close(); there.Close() })
 	return c, w, there, <-sessions
 }

@@ -124,7 +124,7 @@ func (r *runner) doAbout(c command) {
 		return
 	}
 	r.ui.know(name)
-	now := time.Now()
+	now := r.now()
 	switch c.verb {
 	case verbSend:
 		p := r.add(c, name)
@@ -181,7 +181,7 @@ func (r *runner) talkTo(id string, name proto.Name) {
 // pumpBefore prints what ended with a command before the command's own result.
 func (r *runner) pumpBefore(id string, result said) {
 	frames, events := r.session.take()
-	r.conn.send(frames)
+	r.transmit(time.Now(), frames)
 	for _, e := range events {
 		r.event(e)
 	}

@@ -66,12 +66,12 @@ func TestBlockAndUnblock(t *testing.T) {
 // In a pipe nothing is told of who comes and goes, but what was asked for.
 func TestWatch(t *testing.T) {
 	story(t, func(t *testing.T, s *fakeServer) {
-		alice, bob := s.comes("alice"), s.comes("bob")
+		alice, bob := s.comes("alice"), s.pipes("bob")
 		alice.types("send bob hello", "talk bob", "/watch carol")
 		alice.prints("= bob: delivered", "= talking to bob", "= watching carol", "* carol is offline")
 		alice.types("/watch")
 		alice.prints("= watched (1): carol")
-		s.guest("bob").conn.Close()
+		s.loses("bob")
 		alice.prints("* bob lost the connection")
 		bob.exits(ExitLost)
 		carol := s.comes("carol")
@@ -168,7 +168,8 @@ func TestInterruptedBeforeTheAcknowledgement(t *testing.T) {
 	b.delivers()
 	bob.handedOut(b.now, bob.arrived[0])
 	r := newRunner(Config{}, newUI(io.Discard, io.Discard, nil, false), nil)
-	r.session, r.conn = bob.session, &connection{session: new(proto.Session), wake: make(chan struct{}, 1)}
+	r.session, r.keys, r.secret = bob.session, new(proto.Session), new(proto.Resumption)
+	r.conn = &connection{unheard: make(chan struct{}), wake: make(chan struct{}, 1)}
 	r.interrupted()
 	var sent []proto.Type
 	for _, f := range r.conn.queue {

@@ -207,7 +207,8 @@ func TestProgramIsLost(t *testing.T) {
 		code int
 		says []string
 	}{
-		"cut off": {func(g *guest) { g.conn.Close() }, ExitLost, []string{`{"type":"error","code":"lost","text":"connection lost: it was cut off"}`,
+		"cut off": {func(g *guest) { g.server.loses(g.session.Name.String()) }, ExitLost, []string{`{"type":"event","event":"reconnecting"}`,
+			`{"type":"error","code":"lost","text":"connection lost: the server does not have this session any more"}`,
 			`{"type":"send","to":"bob","id":1,"outcome":"unknown","reason":"connection lost"}`}},
 		"replaced": {func(g *guest) { g.closes(proto.CloseReplaced) }, ExitReplaced, []string{`{"type":"event","event":"replaced"}`,
 			`{"type":"send","to":"bob","id":1,"outcome":"unknown","reason":"replaced by a newer login"}`}},
@@ -229,9 +230,9 @@ func TestProgramIsLost(t *testing.T) {
 		alice := s.runsFor("alice")
 		s.meddles(func(_ *guest, f proto.Frame) bool { return f.Type == proto.TypeList })
 		alice.writes(`{"cmd":"list","id":1}`)
-		s.guest("alice").conn.Close()
+		s.loses("alice")
 		alice.exits(ExitLost)
-		alice.reads(`{"type":"error","code":"lost","text":"connection lost: it was cut off"}`, `{"type":"error","id":1,"code":"undone","text":"list: failed: connection lost"}`)
+		alice.reads(`{"type":"event","event":"reconnecting"}`, `{"type":"error","code":"lost","text":"connection lost: the server does not have this session any more"}`, `{"type":"error","id":1,"code":"undone","text":"list: failed: connection lost"}`)
 	})
 }
 

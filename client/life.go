@@ -14,6 +14,7 @@ import (
 )
 
 type loginResult struct {
+	keys *proto.Session
 	conn *connection
 	err  error
 }
@@ -51,7 +52,7 @@ func (r *runner) as(ctx context.Context, user string, fromFile bool) {
 		return
 	}
 	r.foreign = r.foreign || r.name != (proto.Name{}) && r.name != name
-	r.name, r.fromFile = name, fromFile
+	r.name, r.fromFile, r.reask = name, fromFile, false
 	if !fromFile {
 		r.expect = expectPassword
 		return
@@ -109,15 +110,14 @@ func (r *runner) logIn(ctx context.Context, typed []byte) {
 	}
 	go func() {
 		defer clear(pw)
-		var conn *connection
-		var err error
-		forget.Do(func() { conn, err = connect(ctx, &r.cfg, name, pw, w) })
+		var l loginResult
+		forget.Do(func() { l.keys, l.conn, l.err = connect(ctx, &r.cfg, name, pw, w) })
 		select {
-		case result <- loginResult{conn, err}:
+		case result <- l:
 		case <-ctx.Done(): // nobody waits any more
-			if conn != nil {
-				conn.session.Clear()
-				conn.finish()
+			if l.conn != nil {
+				l.keys.Clear()
+				l.conn.finish()
 			}
 		}
 	}()
@@ -140,6 +140,7 @@ func (r *runner) refused(ctx context.Context, why string) {
 
 // takeBack asks anew who logs in: an empty line in place of a password is no try.
 func (r *runner) takeBack() {
+	r.reask = false
 	r.expect = expectUser
 	if r.seen {
 		r.expect = expectCommand
@@ -159,14 +160,17 @@ func (r *runner) loginEnded(ctx context.Context, result loginResult) {
 	var f *failure
 	switch {
 	case result.err == nil:
-		r.conn = result.conn
-		r.session = newSession(r.name, &r.conn.session.Tickets)
+		r.conn, r.keys, r.secret = result.conn, result.keys, proto.NewResumption(result.keys)
+		r.session = newSession(r.name, &r.keys.Tickets)
 		r.session.byCode, r.session.watching.follows = byCode, !r.ordered() || r.cfg.JSON
-		r.session.sendPing() // the first frame; its Pong is the login's end
-		r.quiet, r.up, r.stopping, r.received, r.refusals = time.Now(), false, false, 0, 0
+		r.conn.send([][]byte{r.session.greet(), proto.AppendSeen(nil, 0)}) // the Pong is the login's end; the session is to outlive its connection
+		now := time.Now()
+		r.heard, r.quiet, r.pinged, r.clock, r.journal, r.outage = now, now, time.Time{}, clock{}, journal{}, nil
+		r.up, r.stopping, r.received, r.refusals = false, false, 0, 0
 		r.wrongOld, r.advised, r.seen = 0, make(map[string]bool), true
 	case errors.As(result.err, &f) && f.code == ExitRefused:
 		r.refused(ctx, f.text+r.aboutCode)
+	case ctx.Err() == nil && r.triesAgain():
 	case errors.As(result.err, &f) && r.seen:
 		r.ui.answer(r.id, saidError{Code: faultOf(f.code), Text: f.text})
 		r.codes[f.code] = true
@@ -191,6 +195,7 @@ func (r *runner) closed(reason proto.Reason) {
 	}
 	switch reason {
 	case proto.CloseReplaced:
+		r.comeback = nil
 		r.ui.say(sayReplaced)
 		r.codes[ExitReplaced] = true
 		r.endSession("replaced by a newer login")
@@ -199,6 +204,7 @@ func (r *runner) closed(reason proto.Reason) {
 			r.ui.say(sayStopping)
 		}
 		r.codes[ExitLost] = true
+		r.followUp()
 		r.endSession("the server stopped")
 	case proto.CloseDone:
 		r.lost("the server ended the session")
@@ -219,6 +225,10 @@ func (r *runner) lost(why string) {
 		r.left() // it was on its way out
 		return
 	}
+	if r.triesAgain() {
+		r.endSession("")
+		return
+	}
 	r.ui.say(saidError{Code: faultLost, Text: "connection lost: " + why + r.rest()})
 	r.codes[ExitLost] = true
 	r.endSession("connection lost")
@@ -226,7 +236,9 @@ func (r *runner) lost(why string) {
 
 // breach is the end of a connection whose server did what no server does; it is told so.
 func (r *runner) breach() {
-	r.conn.finishFor(proto.CloseProtocol)
+	if r.conn != nil {
+		r.conn.finishFor(proto.CloseProtocol)
+	}
 	r.lost("the server broke the protocol: it or this client has a bug")
 }
 
@@ -236,11 +248,13 @@ func (r *runner) endSession(why string) {
 		return
 	}
 	s := r.session
-	s.end(time.Now(), why)
+	s.end(r.now(), why)
 	_, events := s.take()
 	r.session, r.up, r.leaving = nil, false, time.Time{}
-	r.conn.session.Clear()
-	r.conn.finish()
+	r.forget()
+	if r.conn != nil {
+		r.conn.finish()
+	}
 	for _, e := range events {
 		r.event(e)
 	}
@@ -258,22 +272,41 @@ func (r *runner) endSession(why string) {
 	}
 	r.results()
 	r.ui.user("")
-	r.away, r.target, r.farewell = absence{r.name, r.target}, proto.Name{}, farewell{}
+	r.away = absence{r.name, r.target, s.blocked, s.watching.asked}
+	r.target, r.farewell = proto.Name{}, farewell{}
 	r.endTyping()
-	if r.ordered() {
+	if r.ordered() && r.comeback == nil {
 		r.over = true
 	}
 }
 
-// An absence is whom a user talked to when the session was lost.
-type absence struct{ user, target proto.Name }
+// An absence is what a user had said of others when the session was lost.
+type absence struct {
+	user, target     proto.Name
+	blocked, watched map[proto.Name]bool
+}
 
 // comesBack goes on where the same user's session was lost.
 func (r *runner) comesBack() {
-	if r.away.user == r.name && r.away.target != (proto.Name{}) {
-		r.talkTo("", r.away.target)
+	if r.away.user == r.name {
+		r.session.blocked, r.session.watching.asked = r.away.blocked, r.away.watched
+		r.session.rewatch()
+		if r.away.target != (proto.Name{}) {
+			r.talkTo("", r.away.target)
+		}
 	}
 	r.away = absence{}
+}
+
+// forget forgets what is left of a session: its keys, and what it would be resumed with.
+func (r *runner) forget() {
+	r.keys.Clear()
+	r.secret.Clear()
+	if r.outage != nil {
+		r.outage.stop()
+		r.outage = nil
+	}
+	r.journal = journal{}
 }
 
 // endTyping makes what is being typed nobody's: a command at a new prompt, or of a password nothing.
@@ -287,6 +320,8 @@ func (r *runner) endTyping() {
 	case !r.asked:
 	case choosing:
 		r.expect, r.swallows = expectNothing, 1
+	case r.reask:
+		r.ui.takeBack()
 	default:
 		r.ui.reprompt(prompt{})
 	}
@@ -298,7 +333,9 @@ func (r *runner) left() {
 	r.leaving = time.Time{}
 	r.endSession("logged out")
 	r.over = over
-	r.conn.wait(logoutWait)
+	if r.conn != nil {
+		r.conn.wait(logoutWait)
+	}
 	r.ui.wipe(unread)
 	r.onScreen, r.foreign, r.away = proto.Name{}, false, absence{}
 	r.ui.answer(r.id, saidLogout{userField{name.String()}})
@@ -309,6 +346,10 @@ func (r *runner) left() {
 
 // leave logs out.
 func (r *runner) leave() {
+	if r.conn == nil { // the server learns it when nobody comes back
+		r.left()
+		return
+	}
 	r.session.logout()
 	r.leaving = time.Now().Add(logoutWait)
 }
@@ -316,10 +357,10 @@ func (r *runner) leave() {
 // interrupted ends everything at once; the server is told if that is possible without waiting.
 func (r *runner) interrupted() {
 	if r.session != nil {
-		r.session.acknowledge(time.Now()) // what was shown, and is counted
+		r.session.acknowledge(r.now()) // what was shown, and is counted
 		r.session.logout()
 		frames, _ := r.session.take()
-		r.conn.send(frames)
+		r.transmit(time.Now(), frames)
 		r.endSession("interrupted")
 	}
 	r.over = true
@@ -329,6 +370,10 @@ func (r *runner) interrupted() {
 // lost in silence.
 func (r *runner) rest() string {
 	switch {
+	case r.comeback != nil:
+		return "; logging in again"
+	case r.reask:
+		return "; to log in again, type the password of " + r.name.String()
 	case !r.ordered():
 		return "; to log in again: login " + r.name.String()
 	case !r.ended:

@@ -48,8 +48,26 @@ const (
 	quickClose    = 4 * time.Second  // a connection closed this soon after Hello is tried again
 	loginTries    = 3
 	pingAfter     = 30 * time.Second // without a record from the server
+	probeAfter    = 5 * time.Second  // likewise, while something is waited for
+	pongWait      = 20 * time.Second // for a record behind a Ping; then the connection is lost
 	silenceWait   = 50 * time.Second // without a record from the server: lost
 	writeWait     = 20 * time.Second // for the server to take what is written
+
+	seenFrames = 32          // of the server's, from which on it is told at once that they were handled
+	seenBytes  = 16 << 10    // likewise
+	seenWait   = time.Second // otherwise so long after the last, or with whatever else is sent
+	maxKept    = 256 << 10   // bytes that were sent, or are to be, and that the server has not handled; then no command is taken
+
+	resumeFor    = 2 * time.Minute        // a lost connection is tried to be replaced; so long the server keeps the session
+	firstRetry   = 500 * time.Millisecond // after the second attempt; doubles
+	maxRetry     = 15 * time.Second
+	maxBusy      = time.Minute     // that a busy server's word is followed
+	lookEvery    = 5 * time.Second // at the time of day, to see whether the machine slept
+	sleptAtLeast = silenceWait     // then the connection is taken for lost
+
+	comebackSoon = 5 * time.Second  // at most, before a session that is over is followed by a log-in that nobody typed: all clients of a server that was started again come at once
+	maxComeback  = time.Minute      // between two such log-ins; doubles up to there
+	comebackFor  = 10 * time.Minute // in all
 
 	maxQueuedFrames = 1 << 20         // bytes that wait for the socket; more means that the server takes nothing
 	maxRecent       = 256             // outcomes that are summed up when the screen was wiped

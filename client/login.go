@@ -30,30 +30,30 @@ func failuref(code int, format string, args ...any) *failure {
 }
 
 // connect dials the server and logs in. The password is prepared already; it is the caller's to clear. Errors are *failure, or ctx's.
-func connect(ctx context.Context, cfg *Config, name proto.Name, pw []byte, w working) (*connection, error) {
+func connect(ctx context.Context, cfg *Config, name proto.Name, pw []byte, w working) (*proto.Session, *connection, error) {
 	server := cfg.Server
 	for try := 1; ; try++ {
 		w.on("reaching the server")
 		socket, err := cfg.dial(ctx, "tcp", server.Host)
 		if err != nil {
 			if ctx.Err() != nil {
-				return nil, ctx.Err()
+				return nil, nil, ctx.Err()
 			}
-			return nil, failuref(ExitLost, "the server at %s was not reached (%s): is it running, and is the address right?", server.Host, shortError(err))
+			return nil, nil, failuref(ExitLost, "the server at %s was not reached (%s): is it running, and is the address right?", server.Host, shortError(err))
 		}
 		began := time.Now()
 		session, err := logIn(ctx, socket, server, name, pw, cfg.Deriver, w)
 		if err == nil {
-			return newConnection(socket, session), nil
+			return session, newConnection(socket, session.Send, session.Receive), nil
 		}
 		socket.Close()
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		}
 		if errors.Is(err, errClosedEarly) && time.Since(began) < quickClose && try < loginTries {
 			continue
 		}
-		return nil, sentence(err, server.Host)
+		return nil, nil, sentence(err, server.Host)
 	}
 }
 
@@ -77,28 +77,33 @@ type paramsError struct{ err error }
 
 func (e *paramsError) Error() string { return e.err.Error() }
 
-// logIn does the six messages over a fresh connection.
-func logIn(ctx context.Context, socket net.Conn, server proto.Address, name proto.Name, pw []byte, deriver password.Deriver, w working) (*proto.Session, error) {
-	stop := context.AfterFunc(ctx, func() { socket.Close() })
-	defer stop()
-	machine, err := proto.NewLoginClient(server.Key, name)
+// A handshake is a login or a resumption over a fresh connection.
+type handshake struct {
+	ctx     context.Context
+	socket  net.Conn
+	machine *proto.LoginClient
+	work    working
+}
+
+// exchange writes a message and reads the next.
+func (h *handshake) exchange(wire []byte, err error) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer machine.Clear()
-	quit := func() bool { return ctx.Err() != nil }
-	exchange := func(wire []byte, err error) ([]byte, error) {
-		if err != nil {
-			return nil, err
-		}
-		socket.SetDeadline(machine.Deadline())
-		if _, err := socket.Write(wire); err != nil {
-			return nil, err
-		}
-		return readBody(socket, proto.MaxServerBody)
+	h.socket.SetDeadline(h.machine.Deadline())
+	if _, err := h.socket.Write(wire); err != nil {
+		return nil, err
 	}
+	return readBody(h.socket, proto.MaxServerBody)
+}
 
-	body, err := exchange(machine.Hello(time.Now()))
+func (h *handshake) solve(task *proto.Task) (*[puzzle.SolutionSize]byte, bool) {
+	return solve(&task.Puzzle, &task.Binding, func() bool { return h.ctx.Err() != nil })
+}
+
+// begin does messages 1 to 3, and returns the body of 4.
+func (h *handshake) begin() ([]byte, error) {
+	body, err := h.exchange(h.machine.Hello(time.Now()))
 	var timeout net.Error
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
@@ -108,21 +113,34 @@ func logIn(ctx context.Context, socket net.Conn, server proto.Address, name prot
 	case err != nil:
 		return nil, errClosedEarly
 	}
-	task, err := machine.Challenge(body)
+	task, err := h.machine.Challenge(body)
 	if err != nil {
 		return nil, err
 	}
-	w.on("working on the server's puzzle")
-	solution, ok := solve(&task.Puzzle, &task.Binding, quit)
+	h.work.on("working on the server's puzzle")
+	solution, ok := h.solve(task)
 	if !ok {
-		return nil, ctx.Err()
+		return nil, h.ctx.Err()
 	}
+	return h.exchange(h.machine.Login(time.Now(), solution))
+}
 
-	body, err = exchange(machine.Login(time.Now(), solution))
+// logIn does the six messages over a fresh connection.
+func logIn(ctx context.Context, socket net.Conn, server proto.Address, name proto.Name, pw []byte, deriver password.Deriver, w working) (*proto.Session, error) {
+	stop := context.AfterFunc(ctx, func() { socket.Close() })
+	defer stop()
+	machine, err := proto.NewLoginClient(server.Key, name)
 	if err != nil {
 		return nil, err
 	}
-	if task, err = machine.Salt(body); err != nil {
+	defer machine.Clear()
+	h := &handshake{ctx, socket, machine, w}
+	body, err := h.begin()
+	if err != nil {
+		return nil, err
+	}
+	task, err := machine.Salt(body)
+	if err != nil {
 		return nil, err
 	}
 	params := password.Params(task.Argon2)
@@ -134,11 +152,11 @@ func logIn(ctx context.Context, socket net.Conn, server proto.Address, name prot
 	if err != nil {
 		return nil, &paramsError{err}
 	}
-	if solution, ok = solve(&task.Puzzle, &task.Binding, quit); !ok {
+	solution, ok := h.solve(task)
+	if !ok {
 		return nil, ctx.Err()
 	}
-
-	body, err = exchange(machine.Proof(time.Now(), solution, secret))
+	body, err = h.exchange(machine.Proof(time.Now(), solution, secret))
 	if err != nil {
 		return nil, err
 	}

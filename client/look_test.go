@@ -117,12 +117,14 @@ func TestPromptOfATarget(t *testing.T) {
 		p.shows("(confirmed)", "alice → bob ✓> ")
 		p.presses("half a li")
 		p.screen()
-		s.guest("bob").conn.Close()
+		s.loses("bob")
 		bob := s.comes("bob")
 		bob.types("send alice me again") // in a conversation that does not continue the old one
 		p.shows("* bob is no longer confirmed", "alice → bob> half a li")
-		s.guest("alice").conn.Close()
-		p.shows("connection lost", "sim> ")
+		s.loses("alice")
+		p.shows("connection lost", "password for alice: ")
+		p.presses(enter)
+		p.shows("sim> ")
 		p.presses(up)
 		if got := p.screen(); got != "\a" {
 			t.Errorf("history of a session that is over: %q", got)

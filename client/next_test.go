@@ -96,13 +96,13 @@ func TestPasteWhenTheSessionEnds(t *testing.T) {
 		p.meetsAt("alice")
 		p.presses("send bob x" + pasteStart + "one\rtwo" + pasteEnd)
 		p.shows("[y/N] ")
-		s.guest("alice").conn.Close()
-		p.shows("connection lost", "* nothing of the paste was sent: the session has ended", "sim> ")
-		if got := p.lineOf(); got != "sim> " {
+		s.loses("alice")
+		p.shows("connection lost", "* nothing of the paste was sent: the session has ended", "password for alice: ")
+		if got := p.lineOf(); got != "password for alice: " {
 			t.Errorf("the line is %q", got)
 		}
 		p.presses("y" + enter)
-		p.shows("unknown command")
+		p.shows("too short")
 	})
 }
 
@@ -113,12 +113,12 @@ func TestLineOfASessionThatIsOver(t *testing.T) {
 		p.presses("alice\n", passwordOf("alice")+"\n")
 		p.shows("= logged in as alice")
 		p.presses("qu")
-		s.guest("alice").conn.Close()
+		s.loses("alice")
 		p.shows("connection lost")
 		p.presses("it\n")
 		p.runs()
-		p.shows("* the session had ended: your last line was not run")
-		p.presses("quit\n")
+		p.shows("* the session had ended: your last line was not run", "password for alice: ")
+		p.presses("\n", "quit\n")
 		p.exits(ExitLost)
 	})
 }

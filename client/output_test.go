@@ -59,7 +59,7 @@ func TestStuckOutput(t *testing.T) {
 		}
 		synctest.Wait()
 		g.mu.Lock()
-		left := len(g.frames)
+		left := len(g.queue)
 		g.mu.Unlock()
 		if read := 2*many - left; read > many || left == 0 {
 			t.Errorf("%d of %d frames were read", read, 2*many)
@@ -134,7 +134,7 @@ func TestInterruptedBesideAStuckServer(t *testing.T) {
 	})
 }
 
-// After 30 s without a record comes a Ping; after 50 s the server is lost.
+// After 30 s without a record comes a Ping; after 50 s the connection is lost.
 func TestPingAndSilence(t *testing.T) {
 	story(t, func(t *testing.T, s *fakeServer) {
 		alice := s.comes("alice")
@@ -153,11 +153,12 @@ func TestPingAndSilence(t *testing.T) {
 				t.Errorf("ping %d after %v", i, at)
 			}
 		}
-		alice.exits(ExitLost) // the fourth was not answered
-		if took := time.Since(began); took != 3*pingAfter+silenceWait {
-			t.Errorf("lost after %v", took)
-		}
-		alice.complains("connection lost: nothing came from the server for too long")
+		alice.prints()
+		time.Sleep(pongWait - 2*time.Second) // the fourth was not answered
+		alice.prints()
+		s.meddles(nil)
+		time.Sleep(time.Second)
+		alice.prints("* reconnecting …", "* connected again")
 	})
 }
 
@@ -194,11 +195,12 @@ func TestServerBreaksOff(t *testing.T) {
 			})
 		})
 	}
-	story(t, func(t *testing.T, s *fakeServer) { // and what ends without a Close was cut off
-		alice := s.comes("alice")
-		s.guest("alice").conn.Close()
+	story(t, func(t *testing.T, s *fakeServer) { // and what the server does not have any more can't be resumed
+		alice := s.pipes("alice")
+		s.loses("alice")
 		alice.exits(ExitLost)
-		alice.complains("connection lost: it was cut off; what follows in the input is not run")
+		alice.complains("connection lost: the server does not have this session any more: it was started again, or you logged in elsewhere, or you were away for more than 2 minutes; what follows in the input is not run")
+		alice.prints("* reconnecting …")
 	})
 }
 
@@ -216,11 +218,15 @@ func (g *guest) heard(t *testing.T, reason proto.Reason) {
 // Silence is no breach.
 func TestCloseOfASilentServer(t *testing.T) {
 	story(t, func(t *testing.T, s *fakeServer) {
-		alice := s.comes("alice")
+		alice := s.pipes("alice")
 		s.meddles(func(*guest, proto.Frame) bool { return true })
-		g := s.guest("alice")
+		began := time.Now()
 		alice.exits(ExitLost)
-		g.heard(t, proto.CloseDone)
+		if took := time.Since(began); took > silenceWait+resumeFor+pongWait {
+			t.Errorf("it took %v", took)
+		}
+		alice.prints("* reconnecting …")
+		alice.complains("connection lost: the server was not reached for 2 minutes")
 	})
 }
 

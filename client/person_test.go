@@ -58,6 +58,15 @@ func (s *fakeServer) comes(name string) *person {
 	return p
 }
 
+// pipes is comes with the password in the first line.
+func (s *fakeServer) pipes(name string) *person {
+	s.t.Helper()
+	p := s.starts(func(c *Config) { c.User = name })
+	p.types(passwordOf(name))
+	p.prints("= logged in as " + name)
+	return p
+}
+
 func passwordFile(t testing.TB, name string, mode os.FileMode) string {
 	path := filepath.Join(t.TempDir(), "password")
 	if err := os.WriteFile(path, []byte(passwordOf(name)+"\n"), mode); err != nil {

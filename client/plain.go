@@ -116,6 +116,7 @@ func (s *plainScreen) close() {
 	}
 }
 
+func (*plainScreen) takeBack()          {} // the system has the line
 func (*plainScreen) user(string)        {}
 func (*plainScreen) know([]proto.Name)  {}
 func (*plainScreen) hints() <-chan hint { return nil }

@@ -18,7 +18,7 @@ func Probe(ctx context.Context, server proto.Address) error {
 	}
 	reached := &prover{}
 	cfg := Config{Server: server, Deriver: reached, dial: (&net.Dialer{Timeout: dialWait}).DialContext}
-	c, err := connect(ctx, &cfg, name, nil, nil)
+	_, c, err := connect(ctx, &cfg, name, nil, nil)
 	if c != nil { // it can't be: nothing was derived
 		c.socket.Close()
 	}

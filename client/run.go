@@ -56,14 +56,27 @@ type runner struct {
 	cancel    context.CancelFunc
 
 	// the session
-	conn     *connection
+	keys     *proto.Session
 	session  *session
 	up       bool // the server has listed the session
 	leaving  time.Time
 	farewell farewell
-	quiet    time.Time // when the last record came, or the last Ping was sent
-	stopping bool      // the server said so
-	received int       // messages shown and not counted by recv
+	stopping bool // the server said so
+	received int  // messages shown and not counted by recv
+
+	// its connection
+	conn      *connection // nil while there is none
+	heard     time.Time   // when the last record came
+	quiet     time.Time   // when the last record came, or the last Ping was sent
+	pinged    time.Time   // when a Ping was sent that no record has come behind
+	looked    time.Time   // when the time of day was looked at
+	lookedDay time.Time
+	clock     clock
+	journal   journal
+	secret    *proto.Resumption
+	outage    *outage   // the connection was lost
+	comeback  *comeback // the session was lost, and is followed by another
+	reask     bool      // the password is to be asked for again, at the next prompt
 }
 
 func newRunner(cfg Config, u *ui, in *input) *runner {
@@ -124,7 +137,7 @@ func (r *runner) restore(ctx context.Context) {
 // work does what can be done without waiting.
 func (r *runner) work(ctx context.Context) {
 	for {
-		r.pump()
+		r.pump(ctx)
 		if !r.next(ctx) {
 			break
 		}
@@ -132,27 +145,31 @@ func (r *runner) work(ctx context.Context) {
 	r.ask()
 }
 
+// now is the session's time.
+func (r *runner) now() time.Time { return r.clock.now(time.Now()) }
+
 // pump lets the session work, sends its frames and takes its events.
-func (r *runner) pump() {
+func (r *runner) pump(ctx context.Context) {
 	for r.session != nil {
 		now := time.Now()
-		if at := r.session.deadline(); !at.IsZero() && !now.Before(at) {
-			r.session.tick(now)
+		if at := r.sessionDue(); !at.IsZero() && !now.Before(at) {
+			r.session.tick(r.now())
 		}
-		r.session.acknowledge(now)
-		if r.pings() && now.Sub(r.quiet) >= pingAfter {
-			r.session.sendPing()
-			r.quiet = now
+		r.session.acknowledge(r.now())
+		r.probe(now)
+		r.reconnect(ctx)
+		if r.session == nil {
+			break
 		}
 		if !r.leaving.IsZero() && !now.Before(r.leaving) {
 			r.left()
 			continue
 		}
 		frames, events := r.session.take()
-		if len(frames) == 0 && len(events) == 0 {
+		taken := r.transmit(now, frames)
+		if taken && len(frames) == 0 && len(events) == 0 {
 			break
 		}
-		taken := len(frames) == 0 || r.conn.send(frames)
 		for _, e := range events {
 			if r.session == nil {
 				break // it ended with the event before: a Close behind LoggedOut is no news
@@ -172,7 +189,7 @@ func (r *runner) event(e event) {
 	defer r.results()
 	switch e := e.(type) {
 	case loggedIn:
-		r.up = true
+		r.up, r.comeback, r.reask = true, nil, false
 		clear(r.code)
 		r.code = nil
 		if r.foreign || r.onScreen != r.name && r.onScreen != (proto.Name{}) {
@@ -183,8 +200,8 @@ func (r *runner) event(e event) {
 		r.ui.answer(r.id, saidLogin{userField{r.name.String()}})
 		if !r.ordered() {
 			r.session.list(0, proto.Prefix{})
-			r.comesBack()
 		}
+		r.comesBack()
 	case message:
 		r.ui.know(e.from)
 		r.ui.say(sayMessage(e, r.notify(e.from)))
@@ -249,7 +266,7 @@ func (r *runner) event(e event) {
 func (r *runner) await(ctx context.Context) {
 	var arrivals <-chan arrival
 	var timer <-chan time.Time
-	if r.session != nil && !r.ui.full() {
+	if r.conn != nil && r.session != nil && !r.ui.full() {
 		arrivals = r.conn.in
 	}
 	if at := r.wakeup(); !at.IsZero() {
@@ -271,6 +288,8 @@ func (r *runner) await(ctx context.Context) {
 		r.derived(d)
 	case step := <-r.working:
 		r.ui.progress(step)
+	case a := <-r.attempts():
+		r.attempted(a)
 	case result := <-r.login:
 		r.loginEnded(ctx, result)
 	case a, ok := <-arrivals:
@@ -301,12 +320,25 @@ func (r *runner) wakeup() (at time.Time) {
 		}
 	}
 	if r.session != nil {
-		due(r.session.deadline())
+		due(r.sessionDue())
 		due(r.leaving)
 		due(r.farewell.deadline(time.Now()))
-		if r.pings() {
-			due(r.quiet.Add(pingAfter))
+		due(r.looked.Add(lookEvery))
+	}
+	switch {
+	case r.conn != nil && r.pings():
+		due(r.nextPing())
+		due(r.noPong())
+		if r.journal.tells() {
+			due(r.journal.tellBy)
 		}
+	case r.conn == nil && r.outage != nil:
+		due(r.outage.until)
+		if r.outage.cancel == nil {
+			due(r.outage.next)
+		}
+	case r.comeback != nil && r.session == nil && r.login == nil:
+		due(r.comeback.next)
 	}
 	for _, p := range r.pending {
 		due(p.deadline)
@@ -321,19 +353,27 @@ func (r *runner) arrived(a arrival, ok bool) {
 		case errors.Is(a.err, errBreach):
 			r.breach()
 		case errors.Is(a.err, os.ErrDeadlineExceeded):
-			r.lost("nothing came from the server for too long")
+			r.cutOff("nothing came from the server for too long")
 		default:
-			r.lost("it was cut off")
+			r.cutOff("it was cut off")
 		}
 		return
 	}
 	now := time.Now()
-	r.quiet = now
+	r.heard, r.quiet, r.pinged = now, now, time.Time{}
+	if r.outage != nil {
+		r.resumed()
+	}
 	for f, more := a.frames.Next(); more; f, more = a.frames.Next() {
-		if !r.session.handle(now, f) {
+		handled := r.session.handle(r.now(), f)
+		if f.Type == proto.TypeSeen {
+			handled = r.journal.seen(proto.ParseSeen(f.Body))
+		}
+		if !handled {
 			r.breach()
 			return
 		}
+		r.journal.took(now, f)
 	}
 }
 
@@ -351,7 +391,7 @@ func (r *runner) printed(s printout) {
 	if s.message != nil {
 		r.received++
 		if r.session != nil {
-			r.session.handedOut(time.Now(), *s.message)
+			r.session.handedOut(r.now(), *s.message)
 		}
 	}
 }

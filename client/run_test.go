@@ -259,7 +259,7 @@ func TestLoginAgainReplaces(t *testing.T) {
 func TestServerStops(t *testing.T) {
 	story(t, func(t *testing.T, s *fakeServer) {
 		for _, told := range []bool{true, false} {
-			p := s.comes("alice")
+			p := s.pipes("alice")
 			g := s.guest("alice")
 			if told {
 				g.send(proto.AppendNotice(nil, proto.NoticeStopping))
@@ -307,14 +307,14 @@ func TestExitCodePrecedence(t *testing.T) {
 		alice.exits(ExitUnknown) // before 1
 		bob.out.works()
 
-		alice = s.comes("alice")
+		alice = s.pipes("alice")
 		bob.out.sticks()
 		alice.types("send bob hello")
 		time.Sleep(time.Second)
-		s.guest("alice").conn.Close()
+		s.loses("alice")
 		alice.exits(ExitLost) // before 7
-		alice.prints("= bob: unknown: connection lost")
-		alice.complains("connection lost: it was cut off")
+		alice.prints("* reconnecting …", "= bob: unknown: connection lost")
+		alice.complains("connection lost: the server does not have this session any more")
 		bob.out.works()
 
 		alice = s.comes("alice")

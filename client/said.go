@@ -260,7 +260,10 @@ func sayUndone(v verb, why string) saidError {
 var (
 	sayReplaced = saidEvent{Event: "replaced", text: "replaced by a newer login"}
 	sayStopping = saidEvent{Event: "stopping", text: "server is stopping"}
-	sayChoose   = saidEvent{Event: "choose", text: "the one-time code is right, and serves this once: choose a password"}
+
+	sayReconnecting = saidEvent{Event: "reconnecting", text: "reconnecting …"}
+	sayConnected    = saidEvent{Event: "connected_again", text: "connected again"}
+	sayChoose       = saidEvent{Event: "choose", text: "the one-time code is right, and serves this once: choose a password"}
 )
 
 func sayUnconfirmed(peer proto.Name) saidEvent {

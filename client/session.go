@@ -24,11 +24,12 @@ type session struct {
 	change   *passwordChange // of password; nil when none is under way
 	byCode   bool            // the password of the log-in was a one-time code's form
 
-	ref   uint32 // of the last Relay
-	ping  uint64 // of the last Ping
-	pong  uint64 // of the last Pong
-	lists []*listing
-	quits bool // Logout was sent
+	ref      uint32 // of the last Relay
+	ping     uint64 // of the last Ping
+	pong     uint64 // of the last Pong
+	greeting uint64 // of the first Ping of the connection
+	lists    []*listing
+	quits    bool // Logout was sent
 
 	out    [][]byte // frames to be sent
 	events []event
@@ -152,8 +153,33 @@ func (s *session) relay(to proto.Name, tag proto.Tag, msg []byte) uint32 {
 // sendPing sends a Ping and returns its number; Pongs come back in order.
 func (s *session) sendPing() uint64 {
 	s.ping++
-	s.frame(proto.AppendPing(nil, [8]byte(binary.BigEndian.AppendUint64(nil, s.ping))))
+	s.frame(s.pingFrame())
 	return s.ping
+}
+
+func (s *session) pingFrame() []byte {
+	return proto.AppendPing(nil, [8]byte(binary.BigEndian.AppendUint64(nil, s.ping)))
+}
+
+// greet returns the Ping that a connection begins with. The Pings of one that was lost are lost with it, and so are their Pongs.
+func (s *session) greet() []byte {
+	s.pong = s.ping
+	s.ping++
+	s.greeting = s.ping
+	return s.pingFrame()
+}
+
+// greeted takes the Pong of that Ping. A Ping that was to show when nothing more is returned is repeated behind all that was sent again.
+func (s *session) greeted() {
+	if s.greeting == 1 {
+		s.tell(loggedIn{})
+		return
+	}
+	for _, p := range s.sorted() {
+		if len(p.limbo) > 0 {
+			p.limboPing = s.sendPing()
+		}
+	}
 }
 
 // list asks who is logged in.
@@ -191,8 +217,8 @@ func (s *session) handle(now time.Time, f proto.Frame) bool {
 		if n != s.pong+1 || n > s.ping {
 			return false
 		}
-		if s.pong = n; n == 1 {
-			s.tell(loggedIn{})
+		if s.pong = n; n == s.greeting {
+			s.greeted()
 		}
 		s.pongs()
 	case proto.TypeUsers:

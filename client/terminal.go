@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -19,6 +20,7 @@ type screen interface {
 	io.Writer // whole lines, above the one that is being typed
 	read(a ask) typed
 	reprompt(p prompt) error
+	takeBack()                            // what is asked for, unless something was typed
 	keep(under prompt, line []byte) error // that was typed, and not taken, until its user is back
 	progress(step string) error           // of a log-in, until the next line or ""
 	wipe(unread string) error             // what one user saw, before the next one comes; some of it is summed up
@@ -236,6 +238,15 @@ func (s *editScreen) keep(under prompt, line []byte) error {
 	return s.draw(func(*editor.Editor) { s.setDraft(under, line) })
 }
 
+// takeBack ends the line with errTakenBack.
+func (s *editScreen) takeBack() {
+	s.drawing <- struct{}{}
+	defer func() { <-s.drawing }()
+	if len(s.editor.Before())+len(s.editor.After()) == 0 {
+		s.keys.takeBack()
+	}
+}
+
 // user begins anew with each user, and when nobody is logged in any more: what was typed in between is nobody's.
 func (s *editScreen) user(name string) {
 	s.mu.Lock()
@@ -432,8 +443,12 @@ type keys struct {
 	some    sync.Cond // of mu: keys came, or were taken
 	waiting []editor.Key
 	size    int
+	back    bool  // what they are typed for is taken back
 	err     error // the terminal's, behind the keys
 }
+
+// errTakenBack is returned in place of a line that nobody wants any more.
+var errTakenBack = errors.New("taken back")
 
 func newKeys() *keys {
 	k := &keys{}
@@ -462,8 +477,12 @@ func (k *keys) add(more []editor.Key, err error) {
 func (k *keys) take() (key editor.Key, more bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for len(k.waiting) == 0 && k.err == nil {
+	for len(k.waiting) == 0 && k.err == nil && !k.back {
 		k.some.Wait()
+	}
+	if k.back {
+		k.back = false
+		return key, false, errTakenBack
 	}
 	if len(k.waiting) == 0 {
 		return key, false, k.err
@@ -474,6 +493,13 @@ func (k *keys) take() (key editor.Key, more bool, err error) {
 	k.size -= weight(key)
 	k.some.Broadcast()
 	return key, len(k.waiting) > 0, nil
+}
+
+func (k *keys) takeBack() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.back = true
+	k.some.Broadcast()
 }
 
 // forget clears what nobody will take any more.

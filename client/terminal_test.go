@@ -214,7 +214,7 @@ func TestTabKnowsNames(t *testing.T) {
 		p.meetsAt("alice") // the client lists by itself
 		p.presses("se\tb\thello" + enter)
 		p.shows("= bob: delivered")
-		s.guest("bob").conn.Close()
+		s.loses("bob")
 		synctest.Wait()
 		p.presses("logout"+enter, "login carol"+enter, passwordOf("carol")+enter, "send b\t")
 		p.shows("= logged out alice", "carol> \asend b")
@@ -434,9 +434,9 @@ func TestScreenOfALostSession(t *testing.T) {
 	story(t, func(t *testing.T, s *fakeServer) {
 		p := s.sits(nil)
 		p.meetsAt("alice")
-		s.guest("alice").conn.Close()
-		p.shows("connection lost: it was cut off", "sim> ")
-		p.presses("login alice"+enter, passwordOf("alice")+enter)
+		s.loses("alice")
+		p.shows("* reconnecting …", "connection lost: the server does not have this session any more", "password for alice: ")
+		p.presses(passwordOf("alice") + enter)
 		if got := p.screen(); strings.Contains(got, wipeSequence) || !strings.Contains(got, "alice> ") {
 			t.Errorf("the same user: %q", got)
 		}

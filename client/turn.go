@@ -40,6 +40,8 @@ func (r *runner) next(ctx context.Context) bool {
 		r.hangUp()
 		r.fatal(ExitUsage, "the input ended before a new password: nothing was changed, log in with the code again")
 		return false
+	case r.session == nil && r.comeback != nil:
+		return r.again(ctx)
 	case r.session != nil && !r.up:
 		return false
 	case r.heldErr != nil:
@@ -76,9 +78,15 @@ func (r *runner) ready(c command) bool {
 	if c.verb == verbQuit || c.verb == verbLogout && (c.name == "" || c.name == r.name.String()) {
 		if !r.ordered() {
 			r.endRecvs("logged out")
+			if r.conn == nil && r.outage != nil {
+				return true // nobody at a terminal has to wait for a connection
+			}
 			r.waitsToLeave(time.Now())
 		}
 		return len(r.pending) == 0 && r.ui.empty() // what was shown is acknowledged before the session ends
+	}
+	if r.journal.full() {
+		return false
 	}
 	if !r.ordered() || len(r.pending) == 0 {
 		return true
@@ -127,6 +135,9 @@ func (r *runner) ask() {
 	if r.asked || r.ended || r.over || r.held != nil || r.heldErr != nil || r.login != nil || !r.leaving.IsZero() || r.ui.full() {
 		return
 	}
+	if r.reask && r.session == nil && r.expect == expectCommand {
+		r.expect = expectPassword
+	}
 	if !r.ordered() && !r.ui.empty() {
 		return // results stand above the next prompt, and not in its place
 	}
@@ -157,6 +168,9 @@ func (r *runner) typed(ctx context.Context, t typed) {
 	r.asked = false
 	if ctx.Err() != nil {
 		r.interrupted()
+		return
+	}
+	if t.err == errTakenBack {
 		return
 	}
 	expect := r.expect

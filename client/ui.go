@@ -128,6 +128,17 @@ func (u *ui) reprompt(p prompt) {
 	u.do(func(s screen) error { return s.reprompt(p) })
 }
 
+// takeBack makes the prompt another than a command's: what is asked for next has its own. A line of which something was typed stays.
+func (u *ui) takeBack() {
+	u.do(func(s screen) error {
+		if err := s.reprompt(prompt{}); err != nil {
+			return err
+		}
+		s.takeBack()
+		return nil
+	})
+}
+
 // progress says what a log-in works on; "" that it is over.
 func (u *ui) progress(step string) {
 	u.do(func(s screen) error { return s.progress(step) })
