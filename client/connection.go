@@ -19,6 +19,7 @@ import (
 type connection struct {
 	socket   net.Conn
 	sender   *proto.Sender   // owned by write
+	most     int             // owned by write: bytes of frames in a record, where one frame is not more
 	receiver *proto.Receiver // owned by read
 	in       chan arrival    // closed by the reader when it ends
 	done     chan struct{}   // closed by the writer when it ends
@@ -40,7 +41,8 @@ type arrival struct {
 	err    error
 }
 
-func newConnection(socket net.Conn, sender *proto.Sender, receiver *proto.Receiver) *connection {
+// newConnection begins to read and write. What is sent first goes in records of at most most bytes of frames.
+func newConnection(socket net.Conn, sender *proto.Sender, receiver *proto.Receiver, most int) *connection {
 	c := &connection{
 		socket:   socket,
 		sender:   sender,
@@ -49,6 +51,7 @@ func newConnection(socket net.Conn, sender *proto.Sender, receiver *proto.Receiv
 		done:     make(chan struct{}),
 		unheard:  make(chan struct{}),
 		wake:     make(chan struct{}, 1),
+		most:     most,
 	}
 	go forget.Do(c.read)
 	go forget.Do(c.write)
@@ -191,7 +194,7 @@ func (c *connection) write() {
 		out = out[:0]
 		for len(queue) > 0 {
 			batch = batch[:0]
-			for len(queue) > 0 && len(batch)+len(queue[0]) <= proto.MaxFrames {
+			for len(queue) > 0 && (len(batch) == 0 || len(batch)+len(queue[0]) <= c.most) {
 				batch = append(batch, queue[0]...)
 				queue = queue[1:]
 			}
@@ -203,6 +206,7 @@ func (c *connection) write() {
 		if len(out) == 0 {
 			continue
 		}
+		c.most = proto.MaxFrames
 		c.socket.SetWriteDeadline(time.Now().Add(writeWait))
 		_, err := c.socket.Write(out)
 		if errors.Is(err, os.ErrDeadlineExceeded) {

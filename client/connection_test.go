@@ -42,7 +42,7 @@ func connected(t *testing.T) (c *connection, w *wires, far net.Conn, server *pro
 		t.Fatal(err)
 	}
 	w = &wires{Conn: here}
-	c = newConnection(w, session.Send, session.Receive)
+	c = newConnection(w, session.Send, session.Receive, proto.MaxFrames)
 	t.Cleanup(func() { here.Close(); there.Close() })
 	return c, w, there, <-sessions
 }

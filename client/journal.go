@@ -20,14 +20,17 @@ type journal struct {
 	tellBy  time.Time // when a Seen is due by itself, if there is something to tell
 }
 
-// keep takes frames that are to be sent. Those without a number are nobody's business once their connection is lost.
-func (j *journal) keep(frames [][]byte) {
+// keep takes frames that are to be sent, and says whether there are any with a number. Those without are nobody's business once their connection
+// is lost.
+func (j *journal) keep(frames [][]byte) (some bool) {
 	for _, f := range frames {
 		if proto.Type(f[0]).Numbered() {
 			j.kept = append(j.kept, f)
 			j.size += len(f)
+			some = true
 		}
 	}
+	return some
 }
 
 // given says that a connection was given everything that is kept.
@@ -52,14 +55,15 @@ func (j *journal) unseen() bool { return j.sent > j.acked }
 // full says that nothing more should be begun until the server has handled some of what is kept.
 func (j *journal) full() bool { return j.size >= maxKept }
 
-// took counts a frame of the server's that was handled.
-func (j *journal) took(now time.Time, f proto.Frame) {
+// took counts a frame of the server's that was handled, if it has a number.
+func (j *journal) took(now time.Time, f proto.Frame) (numbered bool) {
 	if !f.Type.Numbered() {
-		return
+		return false
 	}
 	j.handled++
 	j.untold += proto.FrameHeaderSize + len(f.Body)
 	j.tellBy = now.Add(seenWait)
+	return true
 }
 
 // tells says whether the server has not been told of all that was handled.

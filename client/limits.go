@@ -48,8 +48,11 @@ const (
 	quickClose    = 4 * time.Second  // a connection closed this soon after Hello is tried again
 	loginTries    = 3
 	pingAfter     = 30 * time.Second // without a record from the server
-	probeAfter    = 5 * time.Second  // likewise, while something is waited for
-	pongWait      = 20 * time.Second // for a record behind a Ping; then the connection is lost
+	probeAfter    = 3 * time.Second  // likewise, while something is waited for: with pongWait less than stepWait, so that a dead connection fails no step
+	livelyAfter   = 10 * time.Second // likewise, for livelyFor after the last frame either way: whoever writes to this user waits for ackWait
+	livelyFor     = time.Minute
+	pongWait      = 10 * time.Second // for a record behind a Ping; then the connection is lost
+	slowPongWait  = 20 * time.Second // for the Pong itself, behind others
 	silenceWait   = 50 * time.Second // without a record from the server: lost
 	writeWait     = 20 * time.Second // for the server to take what is written
 
@@ -59,6 +62,7 @@ const (
 	maxKept    = 256 << 10   // bytes that were sent, or are to be, and that the server has not handled; then no command is taken
 
 	resumeFor    = 2 * time.Minute        // a lost connection is tried to be replaced; so long the server keeps the session
+	resumedWait  = 10 * time.Second       // for each answer in an attempt
 	firstRetry   = 500 * time.Millisecond // after the second attempt; doubles
 	maxRetry     = 15 * time.Second
 	maxBusy      = time.Minute     // that a busy server's word is followed
@@ -69,6 +73,7 @@ const (
 	maxComeback  = time.Minute      // between two such log-ins; doubles up to there
 	comebackFor  = 10 * time.Minute // in all
 
+	repeatedRecords = 2 << 10         // bytes of frames in each record of what waits for a new connection: of one that does not last either, some arrive whole
 	maxQueuedFrames = 1 << 20         // bytes that wait for the socket; more means that the server takes nothing
 	maxRecent       = 256             // outcomes that are summed up when the screen was wiped
 	readWait        = 5 * time.Second // for a person to have read a line

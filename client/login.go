@@ -44,7 +44,7 @@ func connect(ctx context.Context, cfg *Config, name proto.Name, pw []byte, w wor
 		began := time.Now()
 		session, err := logIn(ctx, socket, server, name, pw, cfg.Deriver, w)
 		if err == nil {
-			return session, newConnection(socket, session.Send, session.Receive), nil
+			return session, newConnection(socket, session.Send, session.Receive, proto.MaxFrames), nil
 		}
 		socket.Close()
 		if ctx.Err() != nil {
@@ -83,6 +83,7 @@ type handshake struct {
 	socket  net.Conn
 	machine *proto.LoginClient
 	work    working
+	within  time.Duration // an answer has to come, if that is sooner than the machine says; 0: it isn't
 }
 
 // exchange writes a message and reads the next.
@@ -90,7 +91,11 @@ func (h *handshake) exchange(wire []byte, err error) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.socket.SetDeadline(h.machine.Deadline())
+	deadline := h.machine.Deadline()
+	if by := time.Now().Add(h.within); h.within > 0 && by.Before(deadline) {
+		deadline = by
+	}
+	h.socket.SetDeadline(deadline)
 	if _, err := h.socket.Write(wire); err != nil {
 		return nil, err
 	}
@@ -134,7 +139,7 @@ func logIn(ctx context.Context, socket net.Conn, server proto.Address, name prot
 		return nil, err
 	}
 	defer machine.Clear()
-	h := &handshake{ctx, socket, machine, w}
+	h := &handshake{ctx: ctx, socket: socket, machine: machine, work: w}
 	body, err := h.begin()
 	if err != nil {
 		return nil, err

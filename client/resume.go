@@ -50,7 +50,7 @@ func resume(ctx context.Context, cfg *Config, secret *proto.Resumption, handled 
 		return failed(err)
 	}
 	defer machine.Clear()
-	h := &handshake{ctx: ctx, socket: socket, machine: machine}
+	h := &handshake{ctx: ctx, socket: socket, machine: machine, within: resumedWait}
 	body, err := h.begin()
 	if err != nil {
 		return failed(err)
@@ -60,7 +60,7 @@ func resume(ctx context.Context, cfg *Config, secret *proto.Resumption, handled 
 		return failed(err)
 	}
 	socket.SetDeadline(time.Time{})
-	return attempt{conn: newConnection(socket, link.Send, link.Receive), secret: secret, seen: link.Seen}
+	return attempt{conn: newConnection(socket, link.Send, link.Receive, repeatedRecords), secret: secret, seen: link.Seen}
 }
 
 // drop ends what nobody takes.
@@ -186,7 +186,9 @@ func (r *runner) resumed() {
 
 // transmit sends frames, or keeps them for the next connection, and tells the server what was handled. False means that the server takes nothing.
 func (r *runner) transmit(now time.Time, frames [][]byte) bool {
-	r.journal.keep(frames)
+	if r.journal.keep(frames) {
+		r.lively = now
+	}
 	if r.conn == nil {
 		return r.journal.size <= maxQueuedFrames
 	}
@@ -202,8 +204,12 @@ func (r *runner) transmit(now time.Time, frames [][]byte) bool {
 
 // nextPing is when to ask whether the connection is still there: soon, where somebody waits for what comes over it.
 func (r *runner) nextPing() time.Time {
-	if r.pinged.IsZero() && (r.journal.unseen() || !r.session.deadline().IsZero()) {
+	switch {
+	case !r.pinged.IsZero():
+	case r.journal.unseen() || !r.session.deadline().IsZero():
 		return r.quiet.Add(probeAfter)
+	case r.quiet.Sub(r.lively) < livelyFor:
+		return r.quiet.Add(livelyAfter)
 	}
 	return r.quiet.Add(pingAfter)
 }
@@ -217,12 +223,24 @@ func (r *runner) sessionDue() time.Time {
 	return r.clock.real(r.session.deadline())
 }
 
-// noPong is when the connection is lost for want of an answer; zero while none is due, or could be taken.
+// noPong is when the connection is lost for want of an answer; zero while none is due, or could be taken. What else comes shows that it is slow,
+// or that it is dead in one direction.
 func (r *runner) noPong() time.Time {
 	if r.pinged.IsZero() || r.ui.full() || len(r.conn.in) > 0 {
 		return time.Time{}
 	}
+	if r.heard.After(r.pinged) {
+		return r.pinged.Add(slowPongWait)
+	}
 	return r.pinged.Add(pongWait)
+}
+
+// ponged takes a Pong.
+func (r *runner) ponged(now time.Time) {
+	r.pinged = time.Time{}
+	if r.session.pong < r.session.ping {
+		r.pinged = now // another was sent since
+	}
 }
 
 // probe finds out that a connection is dead which says nothing of it.

@@ -154,6 +154,31 @@ func TestHalfDead(t *testing.T) {
 	})
 }
 
+// Connections that last for some kilobytes each carry a conversation forward all the same.
+func TestShortLivedConnections(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		wan := s.through(nil)
+		alice, bob := s.comes("alice"), s.comes("bob")
+		alice.types("send bob hello")
+		bob.prints("< alice: hello")
+		wan.fates = func(int) fateOfLink { return fateOfLink{cutUp: 8000, cutDown: 8000} }
+		wan.each((*link).cut)
+		for range 30 {
+			alice.keyboard.adds("send bob " + strings.Repeat("x", 1500) + "\n")
+			bob.keyboard.adds("send alice " + strings.Repeat("y", 1500) + "\n")
+		}
+		time.Sleep(resumeFor)
+		for _, p := range []*person{alice, bob} {
+			synctest.Wait()
+			text := p.out.fresh()
+			if shown, sent := strings.Count(text, "\n< "), strings.Count(text, ": delivered\n"); shown != 30 || sent < 30 {
+				t.Errorf("%d texts were shown, %d delivered", shown, sent)
+			}
+			p.complains()
+		}
+	})
+}
+
 // The clocks of conversations stand still: a text that left before a long outage has its outcome after it, and so has one that waited.
 func TestClocksStandStill(t *testing.T) {
 	story(t, func(t *testing.T, s *fakeServer) {

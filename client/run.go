@@ -67,8 +67,9 @@ type runner struct {
 	// its connection
 	conn      *connection // nil while there is none
 	heard     time.Time   // when the last record came
-	quiet     time.Time   // when the last record came, or the last Ping was sent
-	pinged    time.Time   // when a Ping was sent that no record has come behind
+	quiet     time.Time   // when the last record came that shows that the server gets what is sent, or the last Ping was sent
+	lively    time.Time   // when the last numbered frame came, or was sent
+	pinged    time.Time   // when a Ping was sent whose Pong has not come
 	looked    time.Time   // when the time of day was looked at
 	lookedDay time.Time
 	clock     clock
@@ -360,20 +361,30 @@ func (r *runner) arrived(a arrival, ok bool) {
 		return
 	}
 	now := time.Now()
-	r.heard, r.quiet, r.pinged = now, now, time.Time{}
+	r.heard = now
 	if r.outage != nil {
 		r.resumed()
 	}
+	answered := !r.journal.unseen()
 	for f, more := a.frames.Next(); more; f, more = a.frames.Next() {
 		handled := r.session.handle(r.now(), f)
-		if f.Type == proto.TypeSeen {
+		switch f.Type {
+		case proto.TypePong:
+			r.ponged(now)
+		case proto.TypeSeen:
 			handled = r.journal.seen(proto.ParseSeen(f.Body))
 		}
 		if !handled {
 			r.breach()
 			return
 		}
-		r.journal.took(now, f)
+		if r.journal.took(now, f) {
+			r.lively = now
+		}
+		answered = answered || f.Type == proto.TypePong || f.Type == proto.TypeSeen
+	}
+	if answered {
+		r.quiet = now
 	}
 }
 

@@ -238,6 +238,7 @@ type guest struct {
 	queue   [][]byte      // what waits for it
 	journal journal
 	lasts   bool // it outlives its connection
+	says    bool // what was handled, even if nothing else is to be said
 	over    bool
 	deaf    bool           // nothing is written any more
 	closed  []proto.Reason // of a Close from the client
@@ -336,19 +337,26 @@ func (g *guest) serves(c net.Conn, send *proto.Sender, receive *proto.Receiver) 
 // writes writes until the connection or the session ends.
 func (g *guest) writes(c net.Conn, send *proto.Sender) {
 	defer c.Close()
+	var written int // frames
 	for {
+		most := proto.MaxFrames
+		if written < 100 {
+			most = repeatedRecords
+		}
 		g.mu.Lock()
-		for len(g.queue) == 0 && !g.over && g.conn == c {
+		for len(g.queue) == 0 && !g.says && !g.over && g.conn == c {
 			g.some.Wait()
 		}
 		var batch []byte
-		for len(g.queue) > 0 && len(batch)+len(g.queue[0]) <= proto.MaxFrames {
+		for len(g.queue) > 0 && (len(batch) == 0 || len(batch)+len(g.queue[0]) <= most) {
 			batch = append(batch, g.queue[0]...)
 			g.queue = g.queue[1:]
+			written++
 		}
-		if n := len(batch); n > 0 && n+11 <= proto.MaxFrames && g.lasts && g.journal.tells() && !g.over {
+		if len(batch)+11 <= proto.MaxFrames && (len(batch) > 0 || g.says) && g.lasts && g.journal.tells() && !g.over {
 			batch = append(batch, g.journal.tell()...)
 		}
+		g.says = false
 		last, deaf, ended := g.over && len(g.queue) == 0, g.deaf, g.conn != c && !g.over
 		g.mu.Unlock()
 		switch {
@@ -426,7 +434,7 @@ func (g *guest) took(f proto.Frame) {
 	defer g.mu.Unlock()
 	g.journal.took(time.Now(), f)
 	if g.lasts && g.journal.due(time.Now()) {
-		g.queue = append(g.queue, g.journal.tell())
+		g.says = true
 		g.some.Signal()
 	}
 }

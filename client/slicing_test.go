@@ -96,7 +96,7 @@ func sliced(t *testing.T, s *fakeServer, next func() int, bend func(at int, b []
 	if err != nil {
 		return []string{"login: " + err.Error()}
 	}
-	c := newConnection(socket, session.Send, session.Receive)
+	c := newConnection(socket, session.Send, session.Receive, proto.MaxFrames)
 	for a := range c.in {
 		if a.err != nil {
 			outcome = append(outcome, a.err.Error())

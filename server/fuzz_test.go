@@ -68,7 +68,7 @@ func FuzzSession(f *testing.F) {
 					runtime.Gosched()
 					continue
 				}
-				for sealed := sealBatch(nil, server.Send, b.frames.bytes, false, time.Now()); len(sealed) > 0; {
+				for sealed := sealBatch(nil, server.Send, b.frames.bytes, proto.MaxFrames, false, time.Now()); len(sealed) > 0; {
 					n := 2 + (int(sealed[0])<<8 | int(sealed[1]))
 					if _, err := peer.Receive.Open(sealed[2:n]); err != nil {
 						t.Errorf("the client takes no such record: %v", err)

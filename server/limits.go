@@ -86,6 +86,7 @@ const (
 	bufferKeep      = 160 << 10 // the largest that is kept for the next use: holds a full outbox, sealed
 	mostInPlace     = 3         // batches that one who is not a writer writes to a session before a writer goes on
 	maxTouched      = 8         // sessions that a reader has put something in for, and has not flushed
+	repeatedRecords = 2 << 10   // bytes of frames in each record of what waits for a new connection: of one that does not last either, some arrive whole
 	stallTime       = 20 * time.Second
 	stallCheck      = 5 * time.Second // how often a write that stands still is looked at
 	flushTime       = 10 * time.Second

@@ -217,7 +217,7 @@ func TestSealBatchBounds(t *testing.T) {
 	} {
 		server, _ := pair(t)
 		batch := append(numbered(1, c.first), numbered(2, c.second)...)
-		sealed := sealBatch(nil, server.Send, batch, false, time.Now())
+		sealed := sealBatch(nil, server.Send, batch, proto.MaxFrames, false, time.Now())
 		records := 0
 		for len(sealed) > 0 {
 			sealed = sealed[2+int(binary.BigEndian.Uint16(sealed)):]

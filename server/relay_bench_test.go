@@ -45,7 +45,7 @@ func (h *hop) relay(n int) {
 	if !ok || len(b.frames.bytes) != n*proto.RelayedFrameSize(relayedSize) {
 		h.tb.Fatalf("%d bytes of frames wait for bob", b.frames.size())
 	}
-	h.sealed = sealBatch(h.sealed[:0], h.sender, b.frames.bytes, b.last, time.Now())
+	h.sealed = sealBatch(h.sealed[:0], h.sender, b.frames.bytes, proto.MaxFrames, b.last, time.Now())
 	b.frames.free()
 	h.bob.out.written(b.passing)
 }

@@ -18,6 +18,7 @@ import (
 type batch struct {
 	frames  *buffer // nil for none
 	passing int     // bytes of them that hold room until they are written, and are not kept
+	small   bool    // in records of repeatedRecords
 	last    bool    // their last is the connection's
 }
 
@@ -112,6 +113,7 @@ func (o *outbox) gather() (b batch) {
 	}
 	b.passing = len(b.frames.bytes)
 	if o.kept.wanted {
+		b.small = o.kept.again
 		again := o.kept.repeat()
 		b.passing = o.kept.add(b.frames.bytes)
 		if len(again) > 0 {
@@ -210,19 +212,22 @@ func (l *link) finish(b batch, sealed *buffer, from int) {
 
 // seal seals a batch, and is done with its frames.
 func (l *link) seal(b batch, now time.Time) *buffer {
-	sealed := takeBuffer()
-	sealed.bytes = sealBatch(sealed.bytes, l.send, b.frames.bytes, b.last, now)
+	sealed, most := takeBuffer(), proto.MaxFrames
+	if b.small {
+		most = repeatedRecords
+	}
+	sealed.bytes = sealBatch(sealed.bytes, l.send, b.frames.bytes, most, b.last, now)
 	b.frames.free()
 	return sealed
 }
 
-// sealBatch seals frames into as few records as their order allows.
-func sealBatch(dst []byte, sender *proto.Sender, frames []byte, last bool, now time.Time) []byte {
+// sealBatch seals frames into as few records as their order allows, with at most most bytes of frames, or one frame, in each.
+func sealBatch(dst []byte, sender *proto.Sender, frames []byte, most int, last bool, now time.Time) []byte {
 	for len(frames) > 0 {
 		n := 0
 		for n < len(frames) {
 			size := frameSize(frames[n:])
-			if n+size > proto.MaxFrames {
+			if n > 0 && n+size > most {
 				break
 			}
 			n += size
