@@ -34,7 +34,7 @@ func TestChaos(t *testing.T) {
 		dead := seed%2 == 1
 		t.Run(fmt.Sprintf("%d, dead %v", seed, dead), func(t *testing.T) {
 			story(t, func(t *testing.T, s *fakeServer) {
-				random := rand.New(rand.NewPCG(seed, 7))
+				random, texting := rand.New(rand.NewPCG(seed, 7)), rand.New(rand.NewPCG(seed, 8))
 				stalls := 0
 				wan := s.through(func(n int) (f fateOfLink) { // called with the network's lock
 					f.lag = time.Duration(random.IntN(40)) * time.Millisecond
@@ -55,8 +55,8 @@ func TestChaos(t *testing.T) {
 				})
 				alice, bob := s.comes("alice"), s.comes("bob")
 				for i := range texts {
-					alice.keyboard.adds(fmt.Sprintf("send bob %d %s\n", i, strings.Repeat("x", random.IntN(600))))
-					bob.keyboard.adds(fmt.Sprintf("send alice %d %s\n", i, strings.Repeat("y", random.IntN(600))))
+					alice.keyboard.adds(fmt.Sprintf("send bob %d %s\n", i, strings.Repeat("x", texting.IntN(600))))
+					bob.keyboard.adds(fmt.Sprintf("send alice %d %s\n", i, strings.Repeat("y", texting.IntN(600))))
 				}
 				told := map[string]*chaosTold{"alice": {}, "bob": {}}
 				for range 10 * texts {
