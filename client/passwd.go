@@ -95,7 +95,7 @@ func (s *session) takeDone(body []byte) bool {
 
 // tickChange tells that an answer is late.
 func (s *session) tickChange(now time.Time) {
-	if c := s.change; c != nil && !c.deadline.IsZero() && !now.Before(c.deadline) {
+	if c := s.change; c != nil && isDue(c.deadline, now) {
 		c.deadline = time.Time{}
 		s.tell(passwordLate{})
 	}

@@ -67,7 +67,7 @@ func (r *runner) recvs(now time.Time) {
 			p.done, p.result = true, saidRecv{Count: r.count(p)}
 		case r.outBroke:
 			p.done, p.result = true, saidRecv{Reason: "the output broke"}
-		case !p.deadline.IsZero() && !now.Before(p.deadline):
+		case isDue(p.deadline, now):
 			p.done, p.result = true, saidRecv{r.count(p), "timeout"}
 			r.codes[ExitFailed] = true
 		}

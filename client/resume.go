@@ -223,10 +223,10 @@ func (r *runner) sessionDue() time.Time {
 	return r.clock.real(r.session.deadline())
 }
 
-// noPong is when the connection is lost for want of an answer; zero while none is due, or could be taken. What else comes shows that it is slow,
-// or that it is dead in one direction.
+// noPong is when the connection is lost for want of an answer; zero while none is due, or one may wait to be taken. What else comes shows that it
+// is slow, or that it is dead in one direction.
 func (r *runner) noPong() time.Time {
-	if r.pinged.IsZero() || r.ui.full() || len(r.conn.in) > 0 {
+	if r.pinged.IsZero() || len(r.conn.in) > 0 {
 		return time.Time{}
 	}
 	if r.heard.After(r.pinged) {
@@ -243,9 +243,12 @@ func (r *runner) ponged(now time.Time) {
 	}
 }
 
-// probe finds out that a connection is dead which says nothing of it.
-func (r *runner) probe(now time.Time) {
+// probe finds out that a connection is dead which says nothing of it. True means that it has sent a Ping.
+func (r *runner) probe(now time.Time) bool {
 	slept := r.slept(now)
+	if !r.pinged.IsZero() && r.ui.full() {
+		r.pinged = now // what nobody takes is not late
+	}
 	switch {
 	case slept && r.outage != nil:
 		r.outage.stop()
@@ -253,14 +256,16 @@ func (r *runner) probe(now time.Time) {
 	case r.conn == nil || !r.pings():
 	case slept && r.resumable():
 		r.cutOff("")
-	case !r.noPong().IsZero() && !now.Before(r.noPong()):
+	case isDue(r.noPong(), now):
 		r.cutOff("nothing came from the server for too long")
 	case !now.Before(r.nextPing()):
 		r.session.sendPing()
 		if r.quiet = now; r.pinged.IsZero() {
 			r.pinged = now
 		}
+		return true
 	}
+	return false
 }
 
 // slept says whether the machine was asleep since the last time that this was asked: the time of day went on, and the program's time didn't.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"sim/proto"
+	"sim/proto/ticket"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -152,6 +153,49 @@ func TestHalfDead(t *testing.T) {
 			bob.prints("< alice: hello")
 		}
 	})
+}
+
+// Whose output is stuck takes nothing from the server, and the answer to a Ping waits behind the rest: that is no lost connection.
+func TestStuckOutputIsNoDeadConnection(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		alice := s.comes("alice")
+		g := s.guest("alice")
+		notice := proto.AppendNotice(nil, proto.NoticeStopping)
+		alice.out.sticks()
+		g.sends(slices.Repeat([][]byte{notice}, maxQueuedLines+10)...)
+		for range 100 { // each fills a record, and says nothing
+			g.send(proto.AppendRelayed(nil, proto.Relayed{From: mustName("bob"), Tag: proto.Tag{1}, Message: make([]byte, proto.MaxPeerMessage)}))
+		}
+		time.Sleep(silenceWait)
+		alice.out.works()
+		synctest.Wait()
+		if text := alice.out.fresh(); strings.Count(text, "\n") != maxQueuedLines+10 || strings.Contains(text, "* reconnecting") {
+			t.Error(text)
+		}
+		alice.complains()
+	})
+}
+
+// What comes in the very moment in which a connection is looked at makes it no dead one.
+func TestArrivalBesideAProbe(t *testing.T) {
+	now, in := time.Now(), make(chan arrival, 1)
+	r := &runner{
+		cfg: Config{timeOfDay: time.Now}, ui: &ui{}, up: true, session: newSession(mustName("alice"), &ticket.Keys{}),
+		conn: &connection{in: in, closing: true}, heard: now, quiet: now, pinged: now,
+	}
+	var over atomic.Bool
+	defer over.Store(true)
+	go func() {
+		for !over.Load() {
+			in <- arrival{}
+			<-in
+		}
+	}()
+	for range 2_000_000 {
+		if r.probe(now); r.outage != nil {
+			t.Fatal("taken for dead")
+		}
+	}
 }
 
 // Connections that last for some kilobytes each carry a conversation forward all the same.

@@ -149,40 +149,43 @@ func (r *runner) work(ctx context.Context) {
 // now is the session's time.
 func (r *runner) now() time.Time { return r.clock.now(time.Now()) }
 
+// isDue says whether a time has come; zero never does.
+func isDue(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
+
 // pump lets the session work, sends its frames and takes its events.
 func (r *runner) pump(ctx context.Context) {
-	for r.session != nil {
-		now := time.Now()
-		if at := r.sessionDue(); !at.IsZero() && !now.Before(at) {
-			r.session.tick(r.now())
-		}
-		r.session.acknowledge(r.now())
-		r.probe(now)
-		r.reconnect(ctx)
-		if r.session == nil {
-			break
-		}
-		if !r.leaving.IsZero() && !now.Before(r.leaving) {
-			r.left()
-			continue
-		}
-		frames, events := r.session.take()
-		taken := r.transmit(now, frames)
-		if taken && len(frames) == 0 && len(events) == 0 {
-			break
-		}
-		for _, e := range events {
-			if r.session == nil {
-				break // it ended with the event before: a Close behind LoggedOut is no news
-			}
-			r.event(e)
-		}
-		if !taken && r.session != nil {
-			r.lost("the server takes nothing any more")
-		}
+	for r.session != nil && r.step(ctx, time.Now()) {
 	}
 	r.recvs(time.Now())
 	r.results()
+}
+
+// step does one thing for the session, and says whether there may be another. What came is told before anything is taken for late.
+func (r *runner) step(ctx context.Context, now time.Time) bool {
+	if isDue(r.sessionDue(), now) {
+		r.session.tick(r.now())
+	}
+	r.session.acknowledge(r.now())
+	frames, events := r.session.take()
+	taken := r.transmit(now, frames)
+	for _, e := range events {
+		r.event(e)
+		if r.session == nil {
+			return false // it ended with that: a Close behind LoggedOut is no news
+		}
+	}
+	switch {
+	case !taken:
+		r.lost("the server takes nothing any more")
+	case len(frames) > 0 || len(events) > 0:
+	case isDue(r.leaving, now):
+		r.left()
+	default:
+		pinged := r.probe(now)
+		r.reconnect(ctx)
+		return pinged
+	}
+	return true
 }
 
 // event takes what the session tells, and prints the results that are due with it before anything later.
