@@ -19,6 +19,10 @@ const clientHelp = `Connects to a server and takes commands: typed on a terminal
 Piped, the first two lines are a user name and a password; with --user the first is the password; with --user and --password-file it is
 already a command. With --json these lines, and all others, are JSON objects: docs/json.md has them.
 
+A lost connection is replaced by another, and then nothing is missing. When the server was started again the session is over: at a terminal
+the password is asked for again, and with --password-file the client logs in by itself. With --reconnect 0 a lost connection ends the
+session, and nothing is done by itself.
+
 Exit codes: 0 well, 1 a command failed, 2 usage, 3 the log-in was refused, 4 the server was not reached or was lost, 5 it was reached and
 gave no proof of its key, 6 a newer log-in took over, 7 an outcome is unknown, 130 interrupted.`
 
@@ -32,6 +36,7 @@ func clientCommand() *cli.Command {
 			&cli.StringFlag{Name: "user", Usage: "log in as `NAME`"},
 			&cli.StringFlag{Name: "password-file", Usage: "take the password from the first line of `FILE` (- is standard input); needs --user"},
 			&cli.BoolFlag{Name: "json", Usage: "for programs: commands and all that is told are JSON objects, one a line; docs/json.md describes them"},
+			&cli.DurationFlag{Name: "reconnect", Value: client.MaxReconnect, DefaultText: "2m", Usage: "come back to a session whose connection was lost for `TIME`; 0 is not at all"},
 			&cli.StringFlag{Name: "notify", Usage: "run `COMMAND` by the shell when a message comes, with the sender's name in SIM_FROM"},
 			&cli.BoolFlag{Name: "no-bell", Usage: "no bell on a terminal when a message comes"},
 			&cli.BoolFlag{Name: "no-color", Usage: "no colours (also when NO_COLOR is set)"},
@@ -47,7 +52,7 @@ func runClient(c *cli.Context) error {
 	config := client.Config{
 		User: c.String("user"), PasswordFile: c.String("password-file"),
 		In: c.App.Reader, Out: c.App.Writer, Err: c.App.ErrWriter, JSON: c.Bool("json"),
-		Notify: c.String("notify"), NoBell: c.Bool("no-bell"),
+		Reconnect: c.Duration("reconnect"), Notify: c.String("notify"), NoBell: c.Bool("no-bell"),
 		NoColor: c.Bool("no-color") || os.Getenv("NO_COLOR") != "",
 	}
 	address, own := c.String("server"), ""
@@ -69,6 +74,9 @@ func runClient(c *cli.Context) error {
 			return usagef("--user: %w", err)
 		}
 		config.User = name.String()
+	}
+	if config.Reconnect < 0 || config.Reconnect > client.MaxReconnect {
+		return usagef("--reconnect takes a time from 0 to 2m: the server keeps a session no longer")
 	}
 	if config.PasswordFile != "" && config.User == "" {
 		return usagef("--password-file needs --user NAME")

@@ -65,7 +65,7 @@ func (v vitals) String() string {
 // rest waits until nobody is connected, and returns the vitals then. What it needs itself is always the same: one connection.
 func (s *crowdServer) rest() vitals {
 	s.t.Helper()
-	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(100 * time.Millisecond) { // a session whose client is gone ends by itself after some time
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) { // a session whose client is gone ends by itself after two
 		v, m := s.vitals()
 		if m["sim_sessions"] == 0 && m[`sim_connections{stage="silent"}`]+m[`sim_connections{stage="greeted"}`]+m[`sim_connections{stage="solved"}`]+
 			m[`sim_connections{stage="running"}`]+m[`sim_connections{stage="proven"}`] == 0 && m["sim_outbox_bytes"] == 0 {
@@ -119,7 +119,9 @@ func visit(ctx context.Context, address proto.Address, name string) *visitor {
 	out, printed := io.Pipe()
 	v := &visitor{name, input, make(chan string, 4096), make(chan int, 1), cancel}
 	go func() {
-		v.code <- client.Run(ctx, client.Config{Server: address, User: name, In: in, Out: printed, Err: io.Discard, Deriver: quick{}})
+		v.code <- client.Run(ctx, client.Config{
+			Server: address, User: name, In: in, Out: printed, Err: io.Discard, Reconnect: client.MaxReconnect, Deriver: quick{},
+		})
 		printed.Close()
 		in.Close()
 	}()

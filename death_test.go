@@ -153,8 +153,7 @@ func (w *mortal) death(server *actor) {
 		}
 	}
 	for cmd := range w.running {
-		// A client would look for its server for minutes.
-		if whom != 1 || server == nil || cmd.Args[1] == "client" {
+		if whom != 1 || server == nil {
 			cmd.Process.Kill()
 			w.killed.Add(1)
 		}
@@ -228,7 +227,7 @@ func (w *mortal) act(hand int, address string) {
 		then := now
 		then.password = other
 		old := deathPasswords[now.password] + "\n"
-		w.settle(name, then, "= password changed\n", w.sim(old+"passwd\n"+old+deathPasswords[other]+"\n", "client", "--server", address, "--user", name))
+		w.settle(name, then, "= password changed\n", w.sim(old+"passwd\n"+old+deathPasswords[other]+"\n", "client", "--reconnect", "0", "--server", address, "--user", name))
 	}
 }
 

@@ -31,6 +31,9 @@ const (
 	ExitInterrupted = 130 // interrupted
 )
 
+// MaxReconnect is for how long a lost connection is tried to be replaced at most: the server keeps the session no longer.
+const MaxReconnect = 2 * time.Minute
+
 // Config is what a client is run with.
 type Config struct {
 	Server       proto.Address
@@ -41,7 +44,8 @@ type Config struct {
 	Terminal     *Terminal // nil when commands are piped
 	JSON         bool      // commands and what is told are objects, one a line; then nobody is asked at a terminal
 	NoColor      bool
-	Notify       string // a command to run when a message comes; "" is the terminal's bell
+	Reconnect    time.Duration // for how long a lost connection is tried to be replaced; 0 is not at all, and no session is followed by another by itself
+	Notify       string        // a command to run when a message comes; "" is the terminal's bell
 	NoBell       bool
 
 	// AskPassword reads a password from the controlling terminal without echo. It is nil where there is none; then a password is the next line of In.

@@ -14,6 +14,8 @@ type journal struct {
 	acked uint64   // the number of the last frame that it has handled: kept begins with the next
 	sent  uint64   // the number of the last frame that a connection was given
 
+	off bool // the session ends with its connection: nothing is kept, and nothing told
+
 	handled uint64    // the number of the server's last frame that was handled
 	told    uint64    // what the last Seen said
 	untold  int       // bytes that were handled since
@@ -24,11 +26,14 @@ type journal struct {
 // is lost.
 func (j *journal) keep(frames [][]byte) (some bool) {
 	for _, f := range frames {
-		if proto.Type(f[0]).Numbered() {
+		switch {
+		case !proto.Type(f[0]).Numbered():
+			continue
+		case !j.off:
 			j.kept = append(j.kept, f)
 			j.size += len(f)
-			some = true
 		}
+		some = true
 	}
 	return some
 }
@@ -57,8 +62,8 @@ func (j *journal) full() bool { return j.size >= maxKept }
 
 // took counts a frame of the server's that was handled, if it has a number.
 func (j *journal) took(now time.Time, f proto.Frame) (numbered bool) {
-	if !f.Type.Numbered() {
-		return false
+	if !f.Type.Numbered() || j.off {
+		return f.Type.Numbered()
 	}
 	j.handled++
 	j.untold += proto.FrameHeaderSize + len(f.Body)

@@ -163,9 +163,13 @@ func (r *runner) loginEnded(ctx context.Context, result loginResult) {
 		r.conn, r.keys, r.secret = result.conn, result.keys, proto.NewResumption(result.keys)
 		r.session = newSession(r.name, &r.keys.Tickets)
 		r.session.byCode, r.session.watching.follows = byCode, !r.ordered() || r.cfg.JSON
-		r.conn.send([][]byte{r.session.greet(), proto.AppendSeen(nil, 0)}) // the Pong is the login's end; the session is to outlive its connection
+		first := [][]byte{r.session.greet()} // whose Pong is the login's end
+		if r.cfg.Reconnect > 0 {
+			first = append(first, proto.AppendSeen(nil, 0)) // the session is to outlive its connection
+		}
+		r.conn.send(first)
 		now := time.Now()
-		r.heard, r.quiet, r.pinged, r.clock, r.journal, r.outage = now, now, time.Time{}, clock{}, journal{}, nil
+		r.heard, r.quiet, r.pinged, r.clock, r.journal, r.outage = now, now, time.Time{}, clock{}, journal{off: r.cfg.Reconnect == 0}, nil
 		r.up, r.stopping, r.received, r.refusals = false, false, 0, 0
 		r.wrongOld, r.advised, r.seen = 0, make(map[string]bool), true
 	case errors.As(result.err, &f) && f.code == ExitRefused:

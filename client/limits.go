@@ -61,7 +61,6 @@ const (
 	seenWait   = time.Second // otherwise so long after the last, or with whatever else is sent
 	maxKept    = 256 << 10   // bytes that were sent, or are to be, and that the server has not handled; then no command is taken
 
-	resumeFor    = 2 * time.Minute        // a lost connection is tried to be replaced; so long the server keeps the session
 	resumedWait  = 10 * time.Second       // for each answer in an attempt
 	firstRetry   = 500 * time.Millisecond // after the second attempt; doubles
 	maxRetry     = 15 * time.Second

@@ -32,7 +32,7 @@ func story(t *testing.T, f func(t *testing.T, s *fakeServer)) {
 func (s *fakeServer) starts(configure func(*Config)) *person {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	p := &person{t: s.t, keyboard: newKeyboard(), out: newPaper(), err: newPaper(), cancel: cancel, done: make(chan struct{})}
-	cfg := Config{Server: s.address, In: p.keyboard, Out: p.out, Err: p.err, Deriver: s, dial: s.dial}
+	cfg := Config{Server: s.address, In: p.keyboard, Out: p.out, Err: p.err, Reconnect: MaxReconnect, Deriver: s, dial: s.dial}
 	if configure != nil {
 		configure(&cfg)
 	}

@@ -16,7 +16,7 @@ import (
 
 // An outage is the time from the loss of a connection to the first record of the next. It may take several.
 type outage struct {
-	until    time.Time // then the server has given the session up
+	until    time.Time // then it is given up
 	next     time.Time // when another attempt is due, if none is under way
 	wait     time.Duration
 	told     bool               // that the server is busy
@@ -72,7 +72,7 @@ func (a attempt) drop() {
 }
 
 // resumable says that the session outlives its connection: one that is not yet listed, on its way out, or there to choose a password does not.
-func (r *runner) resumable() bool { return r.up && r.leaving.IsZero() }
+func (r *runner) resumable() bool { return r.cfg.Reconnect > 0 && r.up && r.leaving.IsZero() }
 
 // cutOff takes the end of a connection without a Close. why is told where the session ends with it.
 func (r *runner) cutOff(why string) {
@@ -86,7 +86,7 @@ func (r *runner) cutOff(why string) {
 	r.clock.stop(r.heard) // what was sent since may never have arrived
 	if r.outage == nil {
 		r.ui.say(sayReconnecting)
-		r.outage = &outage{until: now.Add(resumeFor), next: now}
+		r.outage = &outage{until: now.Add(r.cfg.Reconnect), next: now}
 		return
 	}
 	r.outage.again(now)
@@ -112,7 +112,7 @@ func (r *runner) reconnect(ctx context.Context) {
 	switch {
 	case o == nil || r.conn != nil:
 	case !now.Before(o.until):
-		r.sessionOver("the server was not reached for 2 minutes; it keeps a session no longer")
+		r.sessionOver(r.notReached())
 	case o.cancel == nil && !now.Before(o.next):
 		ctx, o.cancel = context.WithDeadline(ctx, o.until)
 		ended := make(chan attempt)
@@ -131,6 +131,14 @@ func (r *runner) reconnect(ctx context.Context) {
 			}
 		}()
 	}
+}
+
+// notReached says why no further attempt is made.
+func (r *runner) notReached() string {
+	if r.cfg.Reconnect == MaxReconnect {
+		return "the server was not reached for 2 minutes; it keeps a session no longer"
+	}
+	return fmt.Sprintf("the server was not reached for %v, as long as --reconnect says", r.cfg.Reconnect)
 }
 
 // attempts is where attempts end, if there are any.
@@ -299,7 +307,7 @@ func (r *runner) followUp() {
 	switch now := time.Now(); {
 	case r.comeback != nil:
 		r.triesAgain() // it was lost before it began
-	case r.fromFile && !r.done():
+	case r.fromFile && r.cfg.Reconnect > 0 && !r.done():
 		r.comeback = &comeback{next: now.Add(rand.N(comebackSoon)), until: now.Add(comebackFor)}
 	case !r.ordered() && !r.fromFile:
 		r.reask = true

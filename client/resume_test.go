@@ -211,7 +211,7 @@ func TestShortLivedConnections(t *testing.T) {
 			alice.keyboard.adds("send bob " + strings.Repeat("x", 1500) + "\n")
 			bob.keyboard.adds("send alice " + strings.Repeat("y", 1500) + "\n")
 		}
-		time.Sleep(resumeFor)
+		time.Sleep(MaxReconnect)
 		for _, p := range []*person{alice, bob} {
 			synctest.Wait()
 			text := p.out.fresh()
@@ -262,12 +262,68 @@ func TestServerStaysAway(t *testing.T) {
 		bob.cancel()
 		alice.types("recv 1", "list")
 		alice.exits(ExitLost)
-		if took := time.Since(began); took < resumeFor || took > resumeFor+time.Second {
+		if took := time.Since(began); took < MaxReconnect || took > MaxReconnect+time.Second {
 			t.Errorf("it took %v", took)
 		}
 		alice.prints("* reconnecting …", "= bob: unknown: connection lost")
 		alice.complains("connection lost: the server was not reached for 2 minutes; it keeps a session no longer; what follows in the input is not run")
 	})
+}
+
+// Who wants it tries for a shorter time.
+func TestReconnectFor(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		wan := s.through(nil)
+		alice := s.starts(func(c *Config) { c.User, c.Reconnect = "alice", 7*time.Second })
+		alice.types(passwordOf("alice"))
+		wan.goesAway(errAway)
+		time.Sleep(3 * time.Second)
+		wan.goesAway(nil)
+		time.Sleep(4 * time.Second)
+		alice.prints("= logged in as alice", "* reconnecting …", "* connected again")
+		began := time.Now()
+		wan.goesAway(errAway)
+		alice.exits(ExitLost)
+		if took := time.Since(began); took != 7*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		alice.complains("connection lost: the server was not reached for 7s, as long as --reconnect says")
+	})
+}
+
+// Or not at all: then the session ends with its connection at the server, too, nothing is kept for another, and nobody logs in unasked.
+func TestNoReconnect(t *testing.T) {
+	for name, ends := range map[string]func(s *fakeServer){
+		"cut":      func(s *fakeServer) { s.guest("alice").cuts() },
+		"stopping": func(s *fakeServer) { s.guest("alice").closes(proto.CloseStopping) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			story(t, func(t *testing.T, s *fakeServer) {
+				bob := s.comes("bob")
+				alice := s.starts(func(c *Config) {
+					c.User, c.PasswordFile, c.Reconnect = "alice", passwordFile(t, "alice", 0o600), 0
+				})
+				synctest.Wait()
+				for range 200 {
+					alice.keyboard.adds("send bob " + strings.Repeat("x", 4000) + "\n")
+					bob.keyboard.adds("send alice " + strings.Repeat("y", 4000) + "\n")
+				}
+				time.Sleep(time.Minute)
+				if n := strings.Count(alice.out.fresh(), ": delivered\n"); n != 200 {
+					t.Errorf("%d texts were delivered", n)
+				}
+				bob.out.fresh()
+				alice.types("recv 1000")
+				dials := s.dials.Load()
+				ends(s)
+				alice.exits(ExitLost)
+				bob.prints("* alice lost the connection")
+				if s.dials.Load() != dials {
+					t.Error("it came back")
+				}
+			})
+		})
+	}
 }
 
 func TestIntervalsOfAttempts(t *testing.T) {
@@ -329,7 +385,7 @@ func TestAttemptsThatProveNothing(t *testing.T) {
 			return true
 		})
 		wan.each((*link).cut)
-		time.Sleep(resumeFor - 10*time.Second)
+		time.Sleep(MaxReconnect - 10*time.Second)
 		alice.prints("* reconnecting …", "* connected again")
 		if told != 8 {
 			t.Errorf("%d attempts were answered", told)

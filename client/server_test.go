@@ -322,7 +322,7 @@ func (g *guest) serves(c net.Conn, send *proto.Sender, receive *proto.Receiver) 
 	if !cut {
 		g.ends(proto.GoneLost)
 	} else {
-		time.AfterFunc(resumeFor, func() {
+		time.AfterFunc(MaxReconnect, func() {
 			g.mu.Lock()
 			late := g.conn == nil && g.served == served
 			g.mu.Unlock()
