@@ -424,8 +424,11 @@ func FuzzAdmin(f *testing.F) {
 	}
 	st := newStore(f, "alice")
 	accounts := &localAccounts{store: st, directory: NewDirectory(st), by: store.OnFile()}
+	for _, operation := range []byte{adminBackup, adminCheck, adminWhere} {
+		f.Add([]byte{adminVersion, operation})
+	}
 	f.Fuzz(func(t *testing.T, request []byte) {
-		answer := (&adminCall{accounts: accounts}).answer(bytes.Clone(request))
+		answer := (&adminCall{accounts: accounts, upkeep: accounts, stopped: func() bool { return false }}).answer(bytes.Clone(request))
 		if len(answer) == 0 || len(answer) > maxAdminAnswer || int(answer[0]) > adminFailed+len(adminKinds) {
 			t.Fatalf("%x", answer)
 		}

@@ -229,6 +229,36 @@ func TestSealBatchBounds(t *testing.T) {
 	}
 }
 
+// What goes out again on a new connection goes in small records, so that something is saved when that one doesn't last either.
+func TestRepeatedInSmallRecords(t *testing.T) {
+	server, _ := pair(t)
+	o := newOutbox(&pool{size: 1 << 20})
+	o.keepWritten()
+	l := linked(t, o, nil, server)
+	write := func() (records int) {
+		b, _ := o.next()
+		for sealed := bytes.NewReader(l.seal(b, time.Now()).bytes); sealed.Len() > 0; records++ {
+			if _, err := readBody(sealed); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return records
+	}
+	for i := range 8 {
+		o.offer(numbered(uint64(i), repeatedRecords/2))
+	}
+	if n := write(); n != 1 {
+		t.Errorf("%d records at first", n)
+	}
+	o.unlink()
+	if _, ok := o.resume(0); !ok {
+		t.Fatal("it can't be resumed")
+	}
+	if n := write(); n != 4 {
+		t.Errorf("%d records when they go out again", n)
+	}
+}
+
 // The owner's claim comes before others' offers: while it waits, they get nothing.
 func TestClaimIsNotStarved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
