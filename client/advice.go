@@ -9,10 +9,11 @@ import (
 // advice is what a person can do about an outcome, by its reason; %[1]s is the other side. Commands in what people are told to do have a slash,
 // with which they are commands whoever is talked to.
 var advice = map[string]string{
-	"offline":    "%[1]s is not logged in, and the server keeps nothing for later: after /watch %[1]s you hear when they come",
-	"logged out": "%[1]s has logged out, and the server keeps nothing for later: after /watch %[1]s you hear when they come",
-	"no answer":  "%[1]s is logged in, but no answer came from their client: try again in a while, or reach them another way",
-	"declined":   "%[1]s's client takes no more conversations now: try again in a while",
+	"offline":         "%[1]s is not logged in, and the server keeps nothing for later: after /watch %[1]s you hear when they come",
+	"logged out":      "%[1]s has logged out, and the server keeps nothing for later: after /watch %[1]s you hear when they come",
+	"no answer":       "%[1]s is logged in, but no answer came from their client: try again in a while, or reach them another way",
+	"declined":        "%[1]s's client takes no more conversations now: try again in a while",
+	noLongerConfirmed: "this was written to the %[1]s whose digits you compared, and was not sent: /verify %[1]s and compare again, or send it once more as it is",
 	"the other client speaks no common version": "one of the two clients is older than the other: get the same",
 }
 

@@ -104,7 +104,7 @@ func TestTwoPrograms(t *testing.T) {
 		alice.reads(`{"type":"message","from":"bob","text":"hello","confirmed":true}`)
 		bob.writes(`{"cmd":"disconnect","with":"alice","id":7}`)
 		bob.reads(`{"type":"send","to":"alice","outcome":"delivered"}`, `{"type":"disconnect","id":7,"with":"alice"}`)
-		alice.reads(`{"type":"event","event":"disconnected","who":"bob"}`)
+		alice.reads(`{"type":"event","event":"disconnected","who":"bob"}`, `{"type":"event","event":"unconfirmed","who":"bob"}`)
 
 		bob.writes(`{"cmd":"quit","id":"q"}`)
 		bob.reads(`{"type":"logout","id":"q","user":"bob"}`)

@@ -267,7 +267,7 @@ var (
 )
 
 func sayUnconfirmed(peer proto.Name) saidEvent {
-	return saidEvent{Event: "unconfirmed", Who: peer.String(), text: fmt.Sprintf("%s is no longer confirmed: a new conversation began that does not continue the old one; verify %s again", peer, peer)}
+	return saidEvent{Event: "unconfirmed", Who: peer.String(), text: fmt.Sprintf("%s is no longer confirmed: the conversation whose digits you compared is over, and what comes does not continue it; verify %s again", peer, peer)}
 }
 
 func sayParted(p parted) saidEvent {

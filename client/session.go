@@ -69,7 +69,7 @@ type (
 		digits, why string
 		confirmed   bool
 	}
-	// unconfirmed: a peer whose digits were confirmed has begun anew, and they have to be compared again.
+	// unconfirmed: the conversations that continue the one whose digits were confirmed have ended, and digits have to be compared again.
 	unconfirmed struct{ peer proto.Name }
 	// users: who is logged in.
 	users struct {
@@ -429,7 +429,8 @@ func (s *session) end(now time.Time, why string) {
 	}
 	s.endChange()
 	clear(s.peers)
-	for name := range s.trusts {
+	for name, t := range s.trusts {
+		t.confirmed = false // with the session, which needs no word
 		s.forget(name)
 	}
 	s.keys.Clear()

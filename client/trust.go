@@ -2,6 +2,8 @@ package client
 
 import "sim/proto"
 
+const noLongerConfirmed = "no longer confirmed"
+
 // A trust is what this user holds of the conversations with a peer, in memory, from one to the next: until either of the two disconnects,
 // or log-out. docs/PROTOCOL.md, section 7.1.
 type trust struct {
@@ -44,6 +46,7 @@ func (s *session) recall(name proto.Name) *[32]byte {
 
 // forget ends the continuity with a peer, and a confirmation with it. An attempt under way holds a copy of the secret.
 func (s *session) forget(name proto.Name) {
+	s.unconfirm(name)
 	if p := s.peers[name]; p != nil {
 		s.cancelOpening(p)
 		s.cancelAnswering(p)
@@ -61,12 +64,30 @@ func (s *session) confirmed(name proto.Name) bool {
 	return t != nil && t.confirmed
 }
 
-// doubt tells that a confirmed peer's new conversation does not continue the confirmed one.
+// doubt takes the confirmation away if the peer's new conversation does not continue the confirmed one.
 func (s *session) doubt(p *peer) {
-	if t := s.trusts[p.name]; t != nil && t.confirmed && !p.talk.conv.Continued() {
-		t.confirmed = false
-		s.tell(unconfirmed{p.name})
+	if !p.talk.conv.Continued() {
+		s.unconfirm(p.name)
 	}
+}
+
+// unconfirm ends a confirmation, if there is one, and tells so. What was written to the confirmed peer, and has not left, goes to nobody: who
+// answers to the name from here on may be somebody else.
+func (s *session) unconfirm(name proto.Name) {
+	t := s.trusts[name]
+	if t == nil || !t.confirmed {
+		return
+	}
+	t.confirmed = false
+	s.tell(unconfirmed{name})
+	p := s.peers[name]
+	if p == nil {
+		return
+	}
+	for _, w := range p.waiting {
+		s.tell(outcome{w.id, failed, noLongerConfirmed})
+	}
+	p.waiting = nil
 }
 
 // remember makes the conversation the one that the next can continue: from the first message of the peer's on, or when the user says that

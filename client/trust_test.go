@@ -96,7 +96,7 @@ func TestVerifyYes(t *testing.T) {
 		alice.types("logout", "login alice", passwordOf("alice"))
 		time.Sleep(wantEvery)
 		alice.types("send bob it is me", "send bob again")
-		bob.prints("* alice logged out", "* alice is no longer confirmed: a new conversation began that does not continue the old one; verify alice again", "< alice: it is me", "< alice: again")
+		bob.prints("* alice logged out", "* alice is no longer confirmed: the conversation whose digits you compared is over, and what comes does not continue it; verify alice again", "< alice: it is me", "< alice: again")
 		bob.types("send alice welcome")
 		alice.prints("= bob: delivered", "= logged out alice", "= logged in as alice", "= bob: delivered", "= bob: delivered", "< bob: welcome")
 	})
@@ -226,7 +226,7 @@ func TestResponderIsNotHeard(t *testing.T) {
 		}
 		return relayed
 	}
-	alice.sends(bob, "held back")
+	id := alice.sends(bob, "held back")
 	b.delivers() // all that bob hears is Confirm
 	bob.sees()
 	if !alice.open(bob) || *alice.secret(bob) != was || *bob.secret(alice) == was {
@@ -236,7 +236,8 @@ func TestResponderIsNotHeard(t *testing.T) {
 	alice.loses(bob)
 	b.passes(wantEvery)
 	b.delivers()
-	bob.sees("alice: held back")
+	bob.sees()
+	alice.hears(id, failed, noLongerConfirmed)
 	b.chat(alice, bob, "")
 	alice.notices(unconfirmed{bob.self})
 	bob.notices(unconfirmed{alice.self})
@@ -281,8 +282,17 @@ func TestRekeyThatIsNotContinued(t *testing.T) {
 				alice.notices(lostTouch(bob, "disconnected"))
 			}
 			b.passes(wantEvery)
-			x.sends(y, "hello")
+			id := x.sends(y, "hello")
 			b.delivers()
+			if x == alice { // it was written to the bob who was confirmed
+				x.hears(id, failed, noLongerConfirmed)
+				y.sees()
+				x.sends(y, "hello")
+				b.delivers()
+			} else if o := x.tells[id]; len(o) == 1 && o[0].why == noLongerConfirmed { // bob held the other end of the confirmation, too
+				x.sends(y, "hello")
+				b.delivers()
+			}
 			y.sends(x, "hello")
 			b.delivers()
 			y.sees(x.name + ": hello")
@@ -301,7 +311,7 @@ func TestRekeyThatIsNotContinued(t *testing.T) {
 	}
 }
 
-// Disconnect, on either side, and log-out end what was confirmed; and nobody is told what they have seen themselves.
+// Disconnect, on either side, and log-out end what was confirmed; both are told that the mark is gone.
 func TestConfirmationIsForgotten(t *testing.T) {
 	for _, byAlice := range []bool{true, false} {
 		b, alice, bob := trusting(t)
@@ -315,7 +325,8 @@ func TestConfirmationIsForgotten(t *testing.T) {
 		}
 		x.parts(y)
 		b.delivers()
-		y.notices(lostTouch(x, "disconnected"))
+		y.notices(lostTouch(x, "disconnected"), unconfirmed{x.self})
+		x.notices(unconfirmed{y.self})
 		for _, s := range secrets {
 			if *s != [32]byte{} {
 				t.Error("a secret is still there")
@@ -531,9 +542,15 @@ func TestLyingServerAfterAConfirmation(t *testing.T) {
 	m.between = true
 	for i := range 3 {
 		m.cuts()
-		alice.sends(bob, "who are you?")
+		id := alice.sends(bob, "who are you?")
 		m.asAlice.sends(bob, "who are you?")
 		b.delivers()
+		if i == 0 { // written to the bob who was confirmed: mallory never gets it
+			alice.hears(id, failed, noLongerConfirmed)
+			m.asBob.sees()
+			alice.sends(bob, "who are you?")
+			b.delivers()
+		}
 		m.asBob.sees("alice: who are you?")
 		bob.sees("alice: who are you?")
 		m.asBob.sends(alice, "bob")
