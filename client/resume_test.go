@@ -465,6 +465,52 @@ func TestTheServerForgotAtADumbTerminal(t *testing.T) {
 	})
 }
 
+// With the password in a file the client logs in by itself at a terminal, too, and the prompt is the user's again. What was begun at nobody's is a
+// command, and no text for whom they talk to.
+func TestComebackAtATerminal(t *testing.T) {
+	for _, dumb := range []bool{false, true} {
+		story(t, func(t *testing.T, s *fakeServer) {
+			bob, end := s.comes("bob"), enter
+			p := s.sits(nil, func(c *Config) {
+				c.User, c.PasswordFile, c.Terminal.Dumb = "alice", passwordFile(t, "alice", 0o600), dumb
+			})
+			if dumb {
+				end = "\n"
+			}
+			p.presses("talk bob" + end)
+			p.shows("= talking to bob", "alice → bob> ")
+			loses := func() {
+				s.loses("alice")
+				p.shows("connection lost", "logging in again")
+			}
+			if !dumb { // there the line is the system's until it ends
+				p.presses("half a li")
+				loses()
+				time.Sleep(comebackSoon)
+				p.shows("= logged in as alice", "= talking to bob", "alice → bob> half a li")
+				p.presses("\x15")
+				loses()
+				p.presses("qu")
+				time.Sleep(comebackSoon)
+				p.shows("= logged in as alice", "sim> qu")
+				p.presses("it" + end)
+			} else {
+				loses()
+				time.Sleep(comebackSoon)
+				p.presses(end, "/list"+end)
+				p.shows("= logged in as alice", "alice → bob> ", "= online (2): alice bob")
+				loses()
+				p.presses(end, "quit"+end)
+			}
+			p.exits(ExitLost)
+			bob.complains()
+			if text := bob.out.fresh(); strings.Contains(text, "<") {
+				t.Error(text)
+			}
+		})
+	}
+}
+
 // With the password in a file the client logs in by itself and goes on with its input; the exit code tells that something was lost.
 func TestComeback(t *testing.T) {
 	for name, ends := range map[string]func(g *guest){

@@ -206,6 +206,9 @@ func (r *runner) event(e event) {
 			r.session.list(0, proto.Prefix{})
 		}
 		r.comesBack()
+		if r.asked {
+			r.ui.do(func(s screen) error { s.takeBack(); return nil }) // at nobody's prompt, while the client logged in by itself
+		}
 	case message:
 		r.ui.know(e.from)
 		r.ui.say(sayMessage(e, r.notify(e.from)))

@@ -204,7 +204,7 @@ func (r *runner) typed(ctx context.Context, t typed) {
 		r.ui.say(saidHint{"the session had ended: your last line was not run"})
 		r.ui.do(func(s screen) error { return s.keep(t.under, t.line) })
 	default:
-		c, err := r.parse(t.line)
+		c, err := r.parse(t)
 		clear(t.line)
 		if err != nil {
 			r.heldErr, r.heldID = err, c.id
@@ -214,12 +214,15 @@ func (r *runner) typed(ctx context.Context, t typed) {
 	}
 }
 
-// parse reads a command.
-func (r *runner) parse(line []byte) (command, error) {
-	if r.cfg.JSON {
-		return parseObject(line)
+// parse reads a command. What was begun at nobody's prompt goes to nobody, even if somebody is talked to by now.
+func (r *runner) parse(t typed) (command, error) {
+	switch {
+	case r.cfg.JSON:
+		return parseObject(t.line)
+	case r.ui.screen != nil && t.under.user == "":
+		return parseLine(t.line, "")
 	}
-	return parseLine(line, r.target.String())
+	return parseLine(t.line, r.target.String())
 }
 
 // prompt is what a command or a text is asked for with.
