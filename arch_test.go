@@ -48,6 +48,7 @@ var rooms = map[string][]string{
 	"internal/wholefile": {},
 	"internal/memwalk":   {"sim/internal/forget"},    // of tests: nothing else imports it
 	"internal/vt":        {"github.com/rivo/uniseg"}, // of tests as well
+	"internal/chaos":     {},                         // likewise
 }
 
 // modules are the lines that go.mod may have, each with its reason.
