@@ -55,7 +55,8 @@ func manPages(app *cli.App) map[string]string {
 	pages, see := map[string]string{}, []string{}
 	begin := func(name, usage string) *manPage {
 		p := &manPage{}
-		p.macro("TH", strings.ToUpper(name), "1", date, "sim "+version, "sim")
+		// Nobody reads a date whose dashes are escaped.
+		fmt.Fprintf(p, ".TH \"%s\" \"1\" \"%s\" \"%s\" \"sim\"\n", roff(strings.ToUpper(name)), date, roff("sim "+version))
 		p.macro("SH", "NAME")
 		p.text(name + " \\- " + roff(usage))
 		p.macro("SH", "SYNOPSIS")
