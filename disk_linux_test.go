@@ -44,10 +44,13 @@ func TestServerOnAReadOnlyDisk(t *testing.T) {
 	breakDisk()
 	nothingIsSaved(t, dir, address, server)
 
-	again := enter(t, dir, "server", "--listen", "127.0.0.1:0")
-	code, err := again.end()
-	if _, errs := again.output(); code != exitFailed || err != nil || !strings.Contains(string(errs), "read-only") || strings.Count(string(errs), "\n") != 1 {
-		t.Errorf("a server that starts there: %d, %v\n%s", code, err, errs)
+	for db, want := range map[string]string{"sim.db": "can't be opened", "new.db": "can't be made: see that this user may make files in ."} {
+		again := enter(t, dir, "server", "--listen", "127.0.0.1:0", "--db", db)
+		code, err := again.end()
+		_, log := again.output()
+		if said := string(log); code != exitFailed || err != nil || !strings.Contains(said, want) || !strings.Contains(said, "read-only") || strings.Count(said, "\n") != 1 {
+			t.Errorf("a server that starts there on %s: %d, %v\n%s", db, code, err, said)
+		}
 	}
 }
 

@@ -98,11 +98,18 @@ func TestDiskFull(t *testing.T) {
 }
 
 // fullFromTheStartHelper makes databases on disks with room for nothing, for a
-// part of the head, and for the head alone.
+// part of the head, and for the head alone. Where there was no file there is none
+// again, and a file without a byte that was there stays.
 func fullFromTheStartHelper(dir string) {
 	page := uint64(os.Getpagesize())
-	for i, room := range []uint64{0, 100, 2*page + 100, 4 * page} {
+	for i, room := range []uint64{0, 100, 2*page + 100, 4 * page, 0, 100, 2*page + 100, 4 * page} {
 		path := filepath.Join(dir, fmt.Sprint(i))
+		there := i >= 4
+		if there {
+			if err := os.WriteFile(path, nil, 0o600); err != nil {
+				fail(err)
+			}
+		}
 		limitFiles(room)
 		s, err := Open(path, testOptions)
 		if err == nil {
@@ -113,8 +120,11 @@ func fullFromTheStartHelper(dir string) {
 			fail("not ErrNotSaved with its cause:", err)
 		}
 		limitFiles(noLimit)
+		if _, err := os.Stat(path); (err == nil) != there {
+			fail("a file is left, or an older one is gone:", err)
+		}
 		s, err = Open(path, testOptions)
-		if room == 0 || room == 4*page {
+		if !there || room == 0 || room == 4*page {
 			if err != nil {
 				fail("with room again:", err)
 			}

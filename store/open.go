@@ -39,8 +39,8 @@ type Options struct {
 // Open opens the database at path and holds it until Close. Where there is no
 // file, or one in which nothing was ever written, it makes a new one (mode
 // 0600) with a fresh Identity, in one transaction: a process that dies in the
-// middle leaves no identity or a whole one. One of an older layout it brings
-// forward, after a copy.
+// middle leaves no identity or a whole one, and where the disk doesn't take it
+// there is no file again. One of an older layout it brings forward, after a copy.
 //
 // It returns ErrHeld after a second if the file is held, ErrNotOurs, ErrNewer
 // and ErrDamaged without having changed a byte, and ErrNotSaved if a new
@@ -65,11 +65,22 @@ func Open(path string, opts Options) (*Store, error) {
 			return nil, orMissing(path, err)
 		}
 	}
+	_, err = os.Lstat(path)
+	absent := errors.Is(err, fs.ErrNotExist)
 	s, err := open(path, readWrite)
-	if err != nil {
-		if fresh && !errors.Is(err, ErrHeld) && !isAccess(err) {
-			err = notSaved(path, err)
+	switch {
+	case err == nil:
+	case fresh && isAccess(err):
+		if _, e := os.Lstat(path); errors.Is(e, fs.ErrNotExist) {
+			err = notMade(path, errors.Unwrap(err))
 		}
+		return nil, err
+	case fresh && !errors.Is(err, ErrHeld):
+		if absent {
+			removeBegun(path)
+		}
+		return nil, notSaved(path, err)
+	default:
 		return nil, err
 	}
 	if fresh {
@@ -80,6 +91,9 @@ func Open(path string, opts Options) (*Store, error) {
 		}
 	}
 	if err := s.load(opts); err != nil {
+		if absent && errors.Is(err, ErrNotSaved) {
+			os.Remove(path) // which nobody else has meanwhile
+		}
 		s.Close()
 		return nil, err
 	}
@@ -201,6 +215,10 @@ func isAccess(err error) bool {
 
 func noAccess(path string, cause error) error {
 	return fmt.Errorf("the database %s can't be opened: see that this user may read and write it: %w", path, cause)
+}
+
+func notMade(path string, cause error) error {
+	return fmt.Errorf("the database %s can't be made: see that this user may make files in %s, or name another file: %w", path, filepath.Dir(path), cause)
 }
 
 // looksLikeBolt reports whether the file at path starts as a bbolt file does: a

@@ -15,5 +15,8 @@ func isReadOnly(error) bool { return false }
 // giveTo does nothing: files have the owner that the system gives them.
 func giveTo(*os.File, string) {}
 
+// removeBegun does nothing: there is no lock to hold meanwhile.
+func removeBegun(string) {}
+
 // abandon closes bbolt's file, and with it ends its lock.
 func abandon(f *os.File) error { return f.Close() }

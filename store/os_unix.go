@@ -29,6 +29,29 @@ func giveTo(f *os.File, like string) {
 	}
 }
 
+// removeBegun removes a file in which bbolt could not write its first pages,
+// unless another process has it by now.
+func removeBegun(path string) {
+	f, err := os.Open(path)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		return
+	}
+	begun, err := f.Stat()
+	if err != nil || begun.Size() >= int64(firstPages*os.Getpagesize()) {
+		return
+	}
+	if named, err := os.Lstat(path); err == nil && os.SameFile(begun, named) {
+		os.Remove(path)
+	}
+}
+
+// firstPages are what bbolt writes at once to a new file.
+const firstPages = 4
+
 // abandon lets go of bbolt's lock and file. To close the file is not enough: the
 // memory map that stays keeps the lock with it.
 func abandon(f *os.File) error {
