@@ -25,9 +25,10 @@ import (
 
 const checkHelp = `Looks at a server and its database, and prints a line for each thing that it looked at: "= ok …", "= warning …", or "= problem …; do this".
 
-It reads every page and every account, looks at who may read the files, at the room on the disk, at the clock, at the costs of a guess, and
-at the port: a server that listens there has to prove the key of this database, as it has to for a client. With --public it tries that
-address as well. With --json each line is an object: "v":1, "type":"check", and level, check, text, do.
+It reads every page and every account, looks for people whose names are reserved by now, at who may read the files, at the room on the
+disk, at the clock, at the costs of a guess, and at the port: a server that listens there has to prove the key of this database, as it has
+to for a client. With --public it tries that address as well. With --json each line is an object: "v":1, "type":"check", and level, check,
+text, do.
 
 It works while the server runs and while it doesn't. It changes nothing, and never makes a database.
 
@@ -129,6 +130,7 @@ func (k *checkup) run(ctx context.Context) error {
 	if err == nil {
 		k.checkClock(health.Newest)
 		k.checkCosts(health)
+		k.checkNames(upkeep)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -279,6 +281,26 @@ func (k *checkup) checkCosts(h store.Health) {
 		return
 	}
 	k.ok("guesses", "%s", text)
+}
+
+// checkNames looks for people who were registered before their names were reserved.
+func (k *checkup) checkNames(upkeep simserver.Upkeep) {
+	for after := ""; ; {
+		page, err := upkeep.List(after)
+		if err != nil {
+			k.problem("names", err.Error(), "")
+			return
+		}
+		if len(page) == 0 {
+			return
+		}
+		for _, person := range page {
+			if name, err := proto.ParseName(person.Name); err == nil && name.Reserved() {
+				k.warning("names", mayBeAdded(name).Error(), fmt.Sprintf("register the person under another name, and then sim users remove %s", name))
+			}
+		}
+		after = page[len(page)-1].Name
+	}
 }
 
 func (k *checkup) ok(check, format string, args ...any) {

@@ -19,6 +19,9 @@ type Upkeep interface {
 	// Check looks at every page and every account. The error says what is wrong.
 	Check() (store.Health, error)
 
+	// List is that of Accounts.
+	List(after string) ([]Person, error)
+
 	// Where tells which key the server has, and where it listens.
 	Where() (Where, error)
 
