@@ -61,6 +61,9 @@ func runEmbed(c *cli.Context) error {
 	if out == "" {
 		return usagef("where to? give -o FILE")
 	}
+	if info, err := os.Stat(out); err == nil && info.IsDir() {
+		return fmt.Errorf("%s is a directory: name a file in it", out)
+	}
 	if c.String("server") == "" {
 		return usagef("which server? give --server ADDRESS: `sim server` prints it, sim://KEY@HOST:PORT")
 	}
@@ -147,9 +150,6 @@ func writeBinary(path string, force bool, program []byte) error {
 		}
 		return f.Commit(force)
 	}()
-	if info, e := os.Stat(path); e == nil && info.IsDir() {
-		return fmt.Errorf("%s is a directory: name a file in it", path)
-	}
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s exists, and was left as it is (--force overwrites it)", path)
 	}
