@@ -22,13 +22,6 @@ type batch struct {
 	last    bool    // their last is the connection's
 }
 
-func (b batch) size() int {
-	if b.frames == nil {
-		return 0
-	}
-	return len(b.frames.bytes)
-}
-
 // open lets what waits be written to a connection.
 func (o *outbox) open(l *link) {
 	o.mu.Lock()
