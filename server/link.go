@@ -157,8 +157,12 @@ func (l *link) read() *ending {
 			return e
 		}
 		if !l.whole() {
-			l.heard = time.Now() // handling may have waited for room, and nothing was heard meanwhile
-			s.flush(l.heard)
+			now := time.Now() // handling may have waited for room, and nothing was heard meanwhile
+			if now.Sub(l.heard) > ackPause {
+				l.socket.delayAcks()
+			}
+			l.heard = now
+			s.flush(now)
 		}
 		var e *ending
 		if frames, e = l.readRecord(); e != nil {

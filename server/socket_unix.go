@@ -10,12 +10,16 @@ import (
 
 // A rawSocket reads into memory that it takes when bytes are there, and writes only what the system takes at once.
 type rawSocket struct {
-	raw      syscall.RawConn
-	readable func(fd uintptr) bool // readNow, as a value made once
-	in       *intake               // of the read that runs
+	raw syscall.RawConn
+
+	// the read that runs
+	readable func(fd uintptr) bool // the method, as a value made once
+	in       *intake
 	readErr  error
-	writable func(fd uintptr) bool // writeNow
-	out      []byte                // of the write that runs
+
+	// the write that runs
+	writable func(fd uintptr) bool
+	out      []byte
 	written  int
 	writeErr error
 }
@@ -24,7 +28,7 @@ func newSocket(conn net.Conn) socket {
 	if tcp, ok := conn.(syscall.Conn); ok {
 		if raw, err := tcp.SyscallConn(); err == nil {
 			s := &rawSocket{raw: raw}
-			s.readable, s.writable = s.readNow, s.writeNow
+			s.readable, s.writable = s.onReadable, s.onWritable
 			return s
 		}
 	}
@@ -39,11 +43,11 @@ func (s *rawSocket) read(in *intake) error {
 	return s.readErr
 }
 
-// readNow reads once, and is false if there is nothing to read yet. It may say so only when the system has: the runtime is told of bytes
+// onReadable reads once, and is false if there is nothing to read yet. It may say so only when the system has: the runtime is told of bytes
 // once, when they come, and those that came before it began to wait would wait for the next.
-func (s *rawSocket) readNow(fd uintptr) bool {
+func (s *rawSocket) onReadable(fd uintptr) bool {
 	for {
-		n, err := syscall.Read(int(fd), s.in.room())
+		n, err := readNow(fd, s.in.room())
 		switch {
 		case err == syscall.EINTR:
 			continue
@@ -70,10 +74,10 @@ func (s *rawSocket) tryWrite(b []byte) (int, error) {
 	return s.written, err
 }
 
-// writeNow writes once. It is never false: nobody waits here.
-func (s *rawSocket) writeNow(fd uintptr) bool {
+// onWritable writes once. It is never false: nobody waits here.
+func (s *rawSocket) onWritable(fd uintptr) bool {
 	for {
-		n, err := syscall.Write(int(fd), s.out)
+		n, err := writeNow(fd, s.out)
 		if err == syscall.EINTR {
 			continue
 		}
@@ -81,3 +85,5 @@ func (s *rawSocket) writeNow(fd uintptr) bool {
 		return true
 	}
 }
+
+func (s *rawSocket) delayAcks() { s.raw.Control(delayAcks) }
