@@ -3,7 +3,8 @@
 //
 // client.go is the way in. run.go is the loop that everything meets in; turn.go gives commands their turn, result.go their result, life.go
 // begins and ends log-ins. session.go, opening.go and conversation.go are
-// what one logged-in user has, a pure machine; login.go and connection.go are its socket. command.go is the grammar of a line, ui.go
+// what one logged-in user has, a pure machine; login.go and connection.go are its socket, and resume.go, with the journal of journal.go, takes it
+// from a lost one to the next. command.go is the grammar of a line, ui.go
 // the only place that prints, text.go makes harmless what others sent before it is shown, terminal.go is for people
 // at a terminal (editor/ is the line that they type, plain.go the terminal that can't be drawn on, doubt.go the question about a forgotten slash), and look.go says how lines look there.
 package client
