@@ -318,8 +318,8 @@ func TestNoReconnect(t *testing.T) {
 				ends(s)
 				alice.exits(ExitLost)
 				bob.prints("* alice lost the connection")
-				if s.dials.Load() != dials {
-					t.Error("it came back")
+				if text := alice.out.fresh(); s.dials.Load() != dials || strings.Contains(text, "* reconnecting") {
+					t.Errorf("%d dials, %q", s.dials.Load()-dials, text)
 				}
 			})
 		})
