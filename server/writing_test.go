@@ -257,3 +257,46 @@ func (o *outbox) busy() bool {
 	defer o.mu.Unlock()
 	return o.writing || o.waiting != nil
 }
+
+// A way that was taken before is closed at the end of either of the two who know it: nothing goes over it any more, and nothing comes after Gone.
+func TestWaysEnd(t *testing.T) {
+	for name, who := range map[string]int{"of the sender": 0, "of the receiver": 1} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			list := w.strangers([]proto.Name{nameOf(t, "alice"), nameOf(t, "bob")})
+			defer w.leave(list)
+			alice, bob := list[0], list[1]
+			r := proto.Relay{To: bob.name, Tag: bob.tag, Message: []byte("hello")}
+			for range 2 {
+				if reason := alice.send(r); reason != 0 {
+					t.Fatal(reason)
+				}
+			}
+			w.server.registry.unlist(list[who], proto.GoneLost)
+			before := bob.out.waiting.size()
+			if reason := alice.send(r); reason != proto.GoneAway || bob.out.waiting.size() != before {
+				t.Errorf("%d, and %d bytes more", reason, bob.out.waiting.size()-before)
+			}
+		})
+	}
+}
+
+// One record for more receivers than a reader keeps in mind at once.
+func TestManyReceivers(t *testing.T) {
+	names := []string{"alice"}
+	for i := range maxTouched + 2 {
+		names = append(names, fmt.Sprint("m", i))
+	}
+	w := newWorld(t, names)
+	alice := w.enter("alice")
+	var others []*client
+	var frames []byte
+	for i, name := range names[1:] {
+		others = append(others, w.enter(name))
+		frames = append(frames, relayFrame(t, uint32(i), name, proto.Tag{}, "hello")...)
+	}
+	alice.send(frames)
+	for _, c := range others {
+		c.expectRelayed("alice", "hello")
+	}
+}
