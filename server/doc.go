@@ -12,9 +12,12 @@
 //	conn.go       one connection, from accept to its session
 //	login.go      the login, with the two queues that it passes
 //	session.go    who is logged in, what is done with each frame, and the end
-//	link.go       a connection of a session: the records
+//	link.go       a connection of a session: the records that come
+//	socket*.go    reading and writing without waiting, where the system can
+//	buffer.go     the memory of what was read, and of what waits
 //	resume.go     how a session outlives its connection
-//	outbox.go     the bounded queue of what waits for one session, and who writes it
+//	outbox.go     the bounded queue of what waits for one session
+//	writing.go    who writes it
 //	kept.go       what was sent and not yet seen, and what was handled and not yet told
 //	registry.go   who is logged in: replacing, listing, watching
 //	relay.go      what passes between two sessions
@@ -25,9 +28,10 @@
 //	admin.go      both ends of the admin socket
 //	limits.go     every limit
 //
-// A connection that has proved nothing has one goroutine and a small buffer. A session has two goroutines while it has a connection, and none
-// without: the reader owns the connection's incoming half and everything about the session that nobody else needs; the writer owns the
-// outgoing half. What others need is guarded by the registry's mutex, the queue between them by its own, and which connection a session has by
+// A connection that has proved nothing has one goroutine and a small buffer. A session has one goroutine while it has a connection, and none
+// without: the reader, which owns the connection's incoming half and everything about the session that nobody else needs. The outgoing half is
+// whoever's who writes: mostly the reader of the session that has sent something, and a goroutine of its own where the socket does not take all.
+// What others need is guarded by the registry's mutex, the queue between them by its own, and which connection a session has by
 // the session's. The orders of locks are registry, outbox, pool, and session, outbox, pool; those of admission, budget and guessing are held alone;
 // no lock is held during I/O. One exception: who resumes a session holds its attempts while the connection before ends.
 //

@@ -5,6 +5,7 @@ package server
 // Not under the race detector, which makes allocations of its own.
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -75,3 +76,39 @@ func TestRelayAllocations(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkRelayAmong is a text between two of so many sessions: one pair of them, and all pairs in turn, where each finds the processor's
+// caches cold.
+func BenchmarkRelayAmong(b *testing.B) {
+	for _, sessions := range []int{10, 100, 1000, 10_000} {
+		w := newWorld(b, []string{"carol"})
+		var names []proto.Name
+		for i := range sessions {
+			names = append(names, nameOf(b, fmt.Sprint("u", i)))
+		}
+		list := w.strangers(names)
+		sender := w.enter("carol").session.Send
+		var sealed []byte
+		run := func(pairs int) func(b *testing.B) {
+			return func(b *testing.B) {
+				i := 0
+				for b.Loop() {
+					h := hop{tb: b, alice: list[i], bob: list[i+1], sender: sender, sealed: sealed}
+					frame := proto.AppendRelay(sealed[:0], proto.Relay{To: h.bob.name, Message: relayedZeros})
+					h.frame = proto.Frame{Type: proto.TypeRelay, Body: frame[proto.FrameHeaderSize:]}
+					h.relay(1)
+					sealed = h.sealed
+					if i += 2; i >= 2*pairs {
+						i = 0
+					}
+				}
+			}
+		}
+		b.Run(fmt.Sprintf("%d/one pair", sessions), run(1))
+		b.Run(fmt.Sprintf("%d/all in turn", sessions), run(sessions/2))
+		w.leave(list)
+		w.stop()
+	}
+}
+
+var relayedZeros = make([]byte, relayedSize)
