@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -143,6 +144,7 @@ func TestStopIsBounded(t *testing.T) {
 		dir, address, server := room(t)
 		bob := bobIn(t, dir, address)
 		bob.cmd.Process.Signal(syscall.SIGSTOP) // he doesn't close his end
+		stoppedNow(t, bob.cmd.Process.Pid)
 		_, host, _ := strings.Cut(address, "@")
 		mute, err := net.Dial("tcp", host)
 		if err != nil {
@@ -166,6 +168,23 @@ func TestStopIsBounded(t *testing.T) {
 		code, err := server.end()
 		if took := time.Since(began); code != want || err != nil || took > 15*time.Second {
 			t.Errorf("twice %v: it ended with %d (%v) after %v", twice, code, err, took)
+		}
+	}
+}
+
+// stoppedNow waits until a process stands still: a signal takes its time on a busy machine.
+func stoppedNow(t *testing.T, pid int) {
+	t.Helper()
+	for deadline := time.Now().Add(scriptWait); ; time.Sleep(time.Millisecond) {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, state, _ := strings.Cut(string(stat), ") "); strings.HasPrefix(state, "T") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it does not stop")
 		}
 	}
 }

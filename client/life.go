@@ -219,7 +219,7 @@ func (r *runner) closed(reason proto.Reason) {
 	case proto.CloseRemoved:
 		r.lost("the account was removed or disabled, or its password was reset: ask the server's admin")
 	default:
-		r.lost("the server ended the session after a breach of the protocol: it or this client has a bug")
+		r.lost("the server ended the session after a breach of the protocol: something on the way changed bytes, or it or this client has a bug")
 	}
 }
 

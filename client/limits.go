@@ -64,7 +64,7 @@ const (
 	resumedWait  = 10 * time.Second       // for each answer in an attempt
 	firstRetry   = 500 * time.Millisecond // after the second attempt; doubles
 	maxRetry     = 15 * time.Second
-	maxBusy      = time.Minute     // that a busy server's word is followed
+	maxBusy      = time.Minute     // that a busy server's word is followed, in all at a log-in
 	lookEvery    = 5 * time.Second // at the time of day, to see whether the machine slept
 	sleptAtLeast = silenceWait     // then the connection is taken for lost
 

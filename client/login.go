@@ -32,6 +32,7 @@ func failuref(code int, format string, args ...any) *failure {
 // connect dials the server and logs in. The password is prepared already; it is the caller's to clear. Errors are *failure, or ctx's.
 func connect(ctx context.Context, cfg *Config, name proto.Name, pw []byte, w working) (*proto.Session, *connection, error) {
 	server := cfg.Server
+	var waited time.Duration // for a server that was busy
 	for try := 1; ; try++ {
 		w.on("reaching the server")
 		socket, err := cfg.dial(ctx, "tcp", server.Host)
@@ -53,7 +54,29 @@ func connect(ctx context.Context, cfg *Config, name proto.Name, pw []byte, w wor
 		if errors.Is(err, errClosedEarly) && time.Since(began) < quickClose && try < loginTries {
 			continue
 		}
+		if busy, ok := errors.AsType[*proto.BusyError](err); ok && busy.Seconds > 0 {
+			wait := time.Duration(busy.Seconds) * time.Second
+			if waited += wait; waited <= maxBusy {
+				w.on(fmt.Sprintf("the server is busy, trying again in %d s", busy.Seconds))
+				if !pause(ctx, wait) {
+					return nil, nil, ctx.Err()
+				}
+				continue
+			}
+		}
 		return nil, nil, sentence(err, server.Host)
+	}
+}
+
+// pause waits, and is false when the context ends first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

@@ -191,7 +191,19 @@ func TestHowLoginsEnd(t *testing.T) {
 			return true
 		},
 			ExitNoProof, "did not prove the key", 1, 0},
-		"Busy":    {func(_ *fakeServer, c net.Conn) bool { hello(c); c.Write(body(9, 0, 7)); return true }, ExitLost, "too busy to log anybody in: try again in 7 s", 1, 0},
+		"Busy": {func(_ *fakeServer, c net.Conn) bool { hello(c); c.Write(body(9, 0, 7)); return true },
+			ExitLost, "too busy to log anybody in: try again in 7 s", 9, maxBusy / 7 / time.Second * 7 * time.Second},
+		"Busy for long": {func(_ *fakeServer, c net.Conn) bool { hello(c); c.Write(body(9, 1, 0)); return true },
+			ExitLost, "too busy to log anybody in: try again in 256 s", 1, 0},
+		"Busy for a while": {func(s *fakeServer, c net.Conn) bool {
+			if s.dials.Load() > 2 {
+				return false
+			}
+			hello(c)
+			c.Write(body(9, 0, 7))
+			return true
+		},
+			ExitOK, "", 3, 14 * time.Second},
 		"Refusal": {func(_ *fakeServer, c net.Conn) bool { hello(c); c.Write(body(8, 1, 9)); return true }, ExitLost, "speaks other versions", 1, 0},
 		"another server's key": {func(s *fakeServer, _ net.Conn) bool { s.config.Key = newFakeServer(s.t).config.Key; return false },
 			ExitNoProof, "closed the connection without a proof", 1, proto.HelloDeadline},
