@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -81,6 +82,31 @@ func TestSpread(t *testing.T) {
 	}
 }
 
+// A grown server is told beside one that did not grow, round by round; the plot is XML, and has a chart for what was measured.
+func TestGrowth(t *testing.T) {
+	p := growthPoint{10_000, &result{system: &systems[1]}, &result{system: &systems[1]}}
+	for round, v := range []float64{1, 4, 3} {
+		p.add(manyPairs, v)
+		p.beside.add(manyPairs, []float64{1, 2, 2}[round])
+	}
+	var table strings.Builder
+	printGrowth(&table, "idle sessions", []growthPoint{p})
+	lines := strings.Split(strings.TrimSpace(table.String()), "\n")
+	if len(lines) != 3 || !strings.HasSuffix(lines[2], "| 3.00 (1.00–4.00) | 2.00 (1.00–2.00) | 1.50 (1.00–2.00) |") {
+		t.Error(table.String())
+	}
+	for _, line := range lines {
+		if strings.Count(line, "|") != 5 {
+			t.Errorf("%q has other columns", line)
+		}
+	}
+	picture := plotGrowth([]chart{{"texts", manyPairs, []growthPoint{p, p}}, {"nothing", latency50, []growthPoint{p}}})
+	if !bytes.Contains(picture, []byte("10000")) || bytes.Contains(picture, []byte("NaN")) {
+		t.Errorf("%s", picture)
+	}
+	wellFormed(t, string(picture))
+}
+
 // The plot is XML, and has a panel for what was measured alone.
 func TestPlot(t *testing.T) {
 	r := &result{system: &systems[0]}
@@ -89,9 +115,14 @@ func TestPlot(t *testing.T) {
 	if !strings.Contains(picture, columns[latency50].long) || strings.Contains(picture, columns[idleMemory].long) || strings.Contains(picture, "NaN") {
 		t.Error(picture)
 	}
-	for d := xml.NewDecoder(strings.NewReader(picture)); ; {
+	wellFormed(t, picture)
+}
+
+func wellFormed(t *testing.T, document string) {
+	t.Helper()
+	for d := xml.NewDecoder(strings.NewReader(document)); ; {
 		if _, err := d.Token(); err == io.EOF {
-			break
+			return
 		} else if err != nil {
 			t.Fatal(err)
 		}

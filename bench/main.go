@@ -30,6 +30,8 @@ type options struct {
 	svg    string
 	seen   bool
 	easy   bool
+	growth bool
+	herd   int
 }
 
 func main() {
@@ -50,6 +52,8 @@ func main() {
 	flag.StringVar(&o.svg, "svg", "bench.svg", "the plot's `FILE`; empty for none")
 	flag.BoolVar(&o.seen, "seen", false, "sim's sessions can be resumed: the server keeps what it sent until the client has seen it, and has room for a -window of 32")
 	flag.BoolVar(&o.easy, "easy", false, "sim's server is its package in this program, with a puzzle of 4 bits: thousands come in within a minute")
+	flag.BoolVar(&o.growth, "growth", false, "measure how sim's cost grows with sessions and with the size of a text, and nothing else; see -easy and -svg")
+	flag.IntVar(&o.herd, "herd", 0, "let so many sessions of sim lose their connections at once and come back, and measure nothing else; see -easy")
 	flag.Parse()
 	if o.batch < 1 || o.batch > maxBatch || o.window < o.batch || o.rounds < 1 || flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "bench: a batch has 1 to 60 texts, a window at least a batch, and there is at least one round; go run . -h tells the flags")
@@ -112,6 +116,20 @@ func run(o *options) error {
 		os.Exit(130)
 	}()
 
+	if o.growth {
+		picture, err := measureGrowth(o, dir, os.Stdout)
+		if err != nil || o.svg == "" {
+			return err
+		}
+		return os.WriteFile(o.svg, picture, 0o644)
+	}
+	if o.herd > 0 {
+		h, err := measureHerd(o, dir)
+		if err == nil {
+			h.print(os.Stdout, o.herd)
+		}
+		return err
+	}
 	list, err := chosen(o)
 	if err != nil {
 		return err
@@ -122,11 +140,9 @@ func run(o *options) error {
 	}
 	printTable(os.Stdout, o, results)
 	if !o.easy && slices.ContainsFunc(list, func(s *system) bool { return s.name == "sim" }) {
-		took, err := realLogIn(o, dir)
-		if err != nil {
-			return fmt.Errorf("a log-in with Argon2id: %w", err)
+		if err := realLogIns(o, dir, os.Stdout); err != nil {
+			return fmt.Errorf("log-ins with Argon2id: %w", err)
 		}
-		fmt.Printf("\nsim, one log-in with the password's real work: %v from the connection to the session, on one processor\n", took.Round(time.Millisecond))
 	}
 	if o.svg == "" {
 		return nil

@@ -32,7 +32,8 @@ const (
 	pingEvery   = 25 * time.Second         // the server ends a session that says nothing for 75 s
 	seenFrames  = 32                       // frames received, after which a Seen is due
 	easyPuzzle  = 4                        // bits
-	sealedTexts = 1024                     // of a sender whose texts are sealed beforehand
+	sealedTexts = 1024                     // of a sender whose texts are sealed beforehand, at the most
+	sealedBytes = sealedTexts * textSize   // of these texts
 )
 
 // cheapArgon are the parameters of the database: quick doesn't use them.
@@ -184,7 +185,7 @@ func (s *simServer) enter(n int) (*simEnd, error) {
 	if err != nil {
 		return nil, err
 	}
-	session, err := logIn(socket, s.address, nameOf(n), s.deriver)
+	session, _, err := logIn(socket, s.address, nameOf(n), s.deriver)
 	if err != nil {
 		socket.Close()
 		return nil, fmt.Errorf("log in: %w", err)
@@ -192,6 +193,7 @@ func (s *simServer) enter(n int) (*simEnd, error) {
 	e := &simEnd{socket: socket, in: bufio.NewReaderSize(socket, 2*proto.MaxRecord), session: session, sealed: s.sealed, seen: s.seen}
 	first := proto.AppendPing(nil, [8]byte{})
 	if e.seen {
+		e.resumption = proto.NewResumption(session)
 		first = proto.AppendSeen(first, 0)
 	}
 	if err := e.write(first); err != nil {
@@ -222,15 +224,24 @@ func (s *simServer) pair(n int) (from, to end, err error) {
 		return nil, nil, fmt.Errorf("open a conversation: %w", err)
 	}
 	if s.sealed {
-		for range sealedTexts {
-			_, message, err := a.talk.Seal(e2e.KindText, theText)
-			if err != nil {
-				return nil, nil, err
-			}
-			a.ready = append(a.ready, message)
+		if err := a.sealBeforehand(theText); err != nil {
+			return nil, nil, err
 		}
 	}
 	return a, b, nil
+}
+
+// sealBeforehand makes the texts that are sent from then on, each several times.
+func (e *simEnd) sealBeforehand(text []byte) error {
+	e.ready = nil
+	for range min(sealedTexts, max(1, sealedBytes/len(text))) {
+		_, message, err := e.talk.Seal(e2e.KindText, text)
+		if err != nil {
+			return err
+		}
+		e.ready = append(e.ready, message)
+	}
+	return nil
 }
 
 var theText = bytes.Repeat([]byte("t"), textSize)
@@ -245,6 +256,8 @@ type simEnd struct {
 	sealed  bool
 	seen    bool
 	failed  atomic.Pointer[error] // what drain met
+
+	resumption *proto.Resumption // of a session that can be resumed
 
 	mu  sync.Mutex // guards what follows, and session.Send
 	out []byte     // sealed records
