@@ -19,7 +19,7 @@ const (
 )
 
 // plotGrowth draws the charts below each other: the medians, a line from the least to the largest, and in grey the server beside.
-// The points stand evenly, since each is a multiple of the one before.
+// The points stand evenly, since each is several times the one before.
 func plotGrowth(charts []chart) []byte {
 	const each = panelHead + chartHeight + 34
 	var b bytes.Buffer
@@ -45,6 +45,7 @@ func (c chart) draw(b *bytes.Buffer, top int) {
 			full = max(full, most)
 		}
 	}
+	full *= 1.15 // room for a number above
 	x := func(i int) float64 {
 		return chartLeft + (float64(i)+0.5)*(plotWidth-chartLeft-chartRight)/float64(len(c.points))
 	}
