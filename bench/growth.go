@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -38,11 +39,12 @@ func measureGrowth(o *options, dir string, w io.Writer) ([]byte, error) {
 		return nil, fmt.Errorf("sizes: %w", err)
 	}
 	printGrowth(w, "bytes of a text", sizes)
-	sessions, err := growBySessions(o, dir, small)
+	sessions, resting, err := growBySessions(o, dir, small)
 	if err != nil {
 		return nil, fmt.Errorf("sessions: %w", err)
 	}
 	printGrowth(w, "idle sessions", sessions)
+	fmt.Fprintf(w, "\nwhere nobody talks, the keep-alives of the last line's sessions take %.2f %% of a core\n", 100*resting)
 	return plotGrowth([]chart{
 		{"server CPU µs per text of 256 bytes, against idle sessions", manyPairs, sessions},
 		{"latency at 500 texts a second, median, µs, against idle sessions", latency50, sessions},
@@ -93,17 +95,18 @@ func (s *stand) talkIn(size int) error {
 	return nil
 }
 
-func growBySessions(o *options, dir string, small *stand) (points []growthPoint, err error) {
+// growBySessions also returns the share of a core that the server takes with the most sessions when nobody talks.
+func growBySessions(o *options, dir string, small *stand) (points []growthPoint, resting float64, err error) {
 	most := slices.Max(growthSessions)
 	progress("a server for %d idle sessions", most)
 	big, err := newStand(o, dir, sealedSystem(most))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer big.server.stop()
 	before, err := big.server.process().resident()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	online := 0
 	for _, n := range growthSessions {
@@ -114,7 +117,7 @@ func growBySessions(o *options, dir string, small *stand) (points []growthPoint,
 			_, err := big.server.idle(2*pairs + online + i)
 			return err
 		}); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		online = n
 		time.Sleep(settleTime)
@@ -126,21 +129,31 @@ func growBySessions(o *options, dir string, small *stand) (points []growthPoint,
 			}
 			for _, s := range turn {
 				if err := s.throughput(manyPairs, o.time, pairs, o.batch, o.window); err != nil {
-					return nil, err
+					return nil, 0, err
 				}
 				if err := s.latency(o.time); err != nil {
-					return nil, err
+					return nil, 0, err
 				}
 			}
 		}
 		held, err := big.server.process().resident()
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		p.add(idleMemory, float64(held-before)/float64(n))
 		points = append(points, p)
 	}
-	return points, nil
+	resting, err = big.resting(pingEvery)
+	return points, resting, err
+}
+
+// resting is the share of a core that a server takes while nobody talks.
+func (s *stand) resting(d time.Duration) (float64, error) {
+	progress("nobody talks for %v", d)
+	before, err1 := s.server.process().cpu()
+	time.Sleep(d)
+	after, err2 := s.server.process().cpu()
+	return (after - before).Seconds() / d.Seconds(), errors.Join(err1, err2)
 }
 
 // printGrowth writes a table as docs/PERFORMANCE.md has it.
