@@ -276,7 +276,7 @@ func (r *runner) passwordDone(err error) {
 func (r *runner) enrolled(err error) {
 	switch err {
 	case nil:
-		r.relogin = slices.Clone(r.choice.fresh)
+		r.relogin, r.justSet = slices.Clone(r.choice.fresh), true
 		r.hangUp()
 	case proto.ErrRefused:
 		r.hangUp()

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -336,6 +337,18 @@ func TestCodeInAPasswordFile(t *testing.T) {
 		p = s.dave() // it is as good as before
 		p.types(code, newPassword)
 		p.prints("* the one-time code is right, and serves this once: choose a password", "= logged in as dave")
+	})
+}
+
+// The password is set, and the server goes away before the log-in with it: dave learns both.
+func TestCodeAndALostLogIn(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		code := s.invites("dave")
+		s.meets = func(net.Conn) bool { return s.dials.Load() > 1 } // closed at once from the second on
+		p := s.dave()
+		p.types(code, newPassword, "list")
+		p.exits(ExitNoProof)
+		p.complains("the new password is set, but the log-in with it failed: ")
 	})
 }
 

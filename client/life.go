@@ -152,12 +152,16 @@ func (r *runner) loginEnded(ctx context.Context, result loginResult) {
 	r.login = nil
 	r.cancel()
 	r.ui.progress("")
-	byCode := r.code != nil
+	byCode, justSet := r.code != nil, r.justSet
+	r.justSet = false
 	if result.err != nil {
 		clear(r.code)
 		r.code = nil
 	}
 	var f *failure
+	if errors.As(result.err, &f) && justSet {
+		f.text = "the new password is set, but the log-in with it failed: " + f.text
+	}
 	switch {
 	case result.err == nil:
 		r.conn, r.keys, r.secret = result.conn, result.keys, proto.NewResumption(result.keys)

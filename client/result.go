@@ -18,7 +18,7 @@ type pending struct {
 }
 
 // inOrder is the order in which the codes of what went wrong win.
-var inOrder = []int{ExitReplaced, ExitLost, ExitUnknown, ExitFailed}
+var inOrder = []int{ExitReplaced, ExitLost, ExitNoProof, ExitUnknown, ExitFailed}
 
 // fail tells that a command failed; the commands after it go on.
 func (r *runner) fail(code fault, text string) {

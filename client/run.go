@@ -44,6 +44,7 @@ type runner struct {
 	aboutCode string           // what to say of a refused password that is or may be one
 	choice    *choice          // a change of password is being typed or under way
 	relogin   []byte           // a password to log in with, just set
+	justSet   bool             // the log-in that is under way is with it
 	wrongOld  int              // old passwords in this session
 	target    proto.Name       // whom whole lines go to, if anybody
 	advised   map[string]bool  // what a person was told to do about an outcome, in this session

@@ -106,8 +106,7 @@ const (
 	readBuffer        = 544      // holds the smallest record, with its length
 	readSize          = 32 << 10 // what is read at once, where more has come: more than the largest record
 	idleTime          = 75 * time.Second
-	ackPause          = 30 * time.Millisecond // after which the system may not delay acknowledgements any more
-	replaceTime       = 10 * time.Second      // between two replacements of a name's session
+	replaceTime       = 10 * time.Second // between two replacements of a name's session
 	maxContacts       = 256
 	introsPerWindow   = 30
 	introWindow       = time.Minute

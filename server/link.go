@@ -157,12 +157,8 @@ func (l *link) read() *ending {
 			return e
 		}
 		if !l.whole() {
-			now := time.Now() // handling may have waited for room, and nothing was heard meanwhile
-			if now.Sub(l.heard) > ackPause {
-				l.socket.delayAcks()
-			}
-			l.heard = now
-			s.flush(now)
+			l.heard = time.Now() // handling may have waited for room, and nothing was heard meanwhile
+			s.flush(l.heard)
 		}
 		var e *ending
 		if frames, e = l.readRecord(); e != nil {

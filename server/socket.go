@@ -9,9 +9,6 @@ type socket interface {
 
 	// tryWrite writes what the connection takes at once. Whatever hinders it, net.Conn's Write will tell.
 	tryWrite(b []byte) (n int, err error)
-
-	// delayAcks is called when records come in after a pause.
-	delayAcks()
 }
 
 // A plainSocket does with net.Conn alone. Writes that do not wait it has none, so others are started for all.
@@ -43,5 +40,3 @@ func readError(n int, err error) error {
 }
 
 func (s *plainSocket) tryWrite([]byte) (int, error) { return 0, nil }
-
-func (s *plainSocket) delayAcks() {}

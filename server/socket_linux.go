@@ -18,9 +18,3 @@ func callNow(call, fd uintptr, b []byte) (int, error) {
 	}
 	return int(n), nil
 }
-
-// delayAcks has the system acknowledge what comes when something goes back, or after some 40 ms: until nothing went back for so long.
-// A relay answers on another connection, so each text would cost a packet of its own.
-func delayAcks(fd uintptr) {
-	syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 0)
-}

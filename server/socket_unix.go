@@ -85,5 +85,3 @@ func (s *rawSocket) onWritable(fd uintptr) bool {
 		return true
 	}
 }
-
-func (s *rawSocket) delayAcks() { s.raw.Control(delayAcks) }
