@@ -13,7 +13,7 @@ import (
 )
 
 // BenchmarkLoginParts measures the server's work for one whole login beside what it can't do without, in turns: three modular exponentiations,
-// two X25519 and one decapsulation. The figures are medians, which what else the machine does disturbs least.
+// two X25519 and one decapsulation. The figures are what a tenth of the times is below: what else the machine does only adds to them.
 func BenchmarkLoginParts(b *testing.B) {
 	w := newWorld(b)
 	w.config.PuzzleBits = 4
@@ -46,11 +46,11 @@ func BenchmarkLoginParts(b *testing.B) {
 		lattice.add(l)
 		parts.add(p + c + l)
 	}
-	b.ReportMetric(whole.median(), "login-µs")
-	b.ReportMetric(powers.median(), "3-exponentiations-µs")
-	b.ReportMetric(curve.median(), "2-x25519-µs")
-	b.ReportMetric(lattice.median(), "1-decapsulation-µs")
-	b.ReportMetric(whole.median()/parts.median(), "ratio")
+	b.ReportMetric(whole.low(), "login-µs")
+	b.ReportMetric(powers.low(), "3-exponentiations-µs")
+	b.ReportMetric(curve.low(), "2-x25519-µs")
+	b.ReportMetric(lattice.low(), "1-decapsulation-µs")
+	b.ReportMetric(whole.low()/parts.low(), "ratio")
 }
 
 // serverTime is how long a server is busy with one login of alice.
@@ -99,4 +99,4 @@ type samples []float64
 
 func (s *samples) add(d time.Duration) { *s = append(*s, float64(d.Nanoseconds())/1000) }
 
-func (s samples) median() float64 { return slices.Sorted(slices.Values(s))[len(s)/2] }
+func (s samples) low() float64 { return slices.Sorted(slices.Values(s))[len(s)/10] }
