@@ -180,9 +180,18 @@ func (r *runner) loginEnded(ctx context.Context, result loginResult) {
 		r.refused(ctx, f.text+r.aboutCode)
 	case ctx.Err() == nil && r.triesAgain():
 	case errors.As(result.err, &f) && r.seen:
-		r.ui.answer(r.id, saidError{Code: faultOf(f.code), Text: f.text})
 		r.codes[f.code] = true
 		r.over = r.ordered()
+		if !r.over {
+			r.ui.answer(r.id, saidError{Code: faultOf(f.code), Text: f.text})
+			break
+		}
+		r.ui.answer(r.id, saidError{Code: faultOf(f.code), Text: f.text + r.rest()})
+		if c := r.held; c != nil {
+			r.held = nil
+			r.codes[ExitFailed] = true
+			r.ui.answer(c.id, sayUndone(c.verb, "the log-in failed"))
+		}
 	case errors.As(result.err, &f):
 		r.fatal(f.code, f.text)
 	case ctx.Err() != nil:

@@ -575,6 +575,15 @@ func TestComebackEnds(t *testing.T) {
 		}
 		alice.complains("was not reached (connection refused)")
 	})
+	story(t, func(t *testing.T, s *fakeServer) { // a command that was read is answered
+		alice, wan := lost(t, s)
+		alice.types("list")
+		wan.tried()
+		alice.exits(ExitLost)
+		if said, told := alice.err.fresh(), alice.out.fresh(); !strings.Contains(said, "; what follows in the input is not run\n") || !strings.Contains(told, "= list: failed: the log-in failed\n") {
+			t.Errorf("%q, %q", said, told)
+		}
+	})
 	story(t, func(t *testing.T, s *fakeServer) {
 		alice, _ := lost(t, s)
 		alice.leaves()
