@@ -33,7 +33,7 @@ func failuref(code int, format string, args ...any) *failure {
 func connect(ctx context.Context, cfg *Config, name proto.Name, pw []byte, w working) (*proto.Session, *connection, error) {
 	server := cfg.Server
 	var waited time.Duration // for a server that was busy
-	for try := 1; ; try++ {
+	for tries := 1; ; {
 		w.on("reaching the server")
 		socket, err := cfg.dial(ctx, "tcp", server.Host)
 		if err != nil {
@@ -51,7 +51,8 @@ func connect(ctx context.Context, cfg *Config, name proto.Name, pw []byte, w wor
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
 		}
-		if errors.Is(err, errClosedEarly) && time.Since(began) < quickClose && try < loginTries {
+		if errors.Is(err, errClosedEarly) && time.Since(began) < quickClose && tries < loginTries {
+			tries++
 			continue
 		}
 		if busy, ok := errors.AsType[*proto.BusyError](err); ok && busy.Seconds > 0 {
