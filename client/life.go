@@ -182,12 +182,11 @@ func (r *runner) loginEnded(ctx context.Context, result loginResult) {
 	case errors.As(result.err, &f) && r.seen:
 		r.codes[f.code] = true
 		r.over = r.ordered()
-		if !r.over {
-			r.ui.answer(r.id, saidError{Code: faultOf(f.code), Text: f.text})
-			break
+		if r.over {
+			f.text += r.rest()
 		}
-		r.ui.answer(r.id, saidError{Code: faultOf(f.code), Text: f.text + r.rest()})
-		if c := r.held; c != nil {
+		r.ui.answer(r.id, saidError{Code: faultOf(f.code), Text: f.text})
+		if c := r.held; r.over && c != nil {
 			r.held = nil
 			r.codes[ExitFailed] = true
 			r.ui.answer(c.id, sayUndone(c.verb, "the log-in failed"))
