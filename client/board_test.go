@@ -243,7 +243,7 @@ func (u *user) ends(why string) {
 	if u.ended {
 		return
 	}
-	u.end(u.b.now, why)
+	u.end(u.b.now, why, u.left)
 	u.works()
 	u.ended = true
 	u.reads()

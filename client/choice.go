@@ -292,7 +292,7 @@ func (r *runner) enrolled(err error) {
 // hangUp ends the session of a one-time code, in which there is nothing but the choice.
 func (r *runner) hangUp() {
 	r.endChoice()
-	r.session.end(r.now(), "")
+	r.session.end(r.now(), "", r.mayHaveLeft())
 	r.session.take()
 	r.session = nil
 	r.forget()

@@ -135,21 +135,26 @@ func (c *connection) finish() { c.finishFor(proto.CloseDone) }
 
 func (c *connection) finishFor(reason proto.Reason) { c.close(reason, false) }
 
-// cut ends the connection without a word and at once: its session goes on over another.
-func (c *connection) cut() { c.close(0, true) }
+// cut ends the connection without a word and at once: its session goes on over another. It returns the frames that the writer had not taken: no
+// byte of them has left, or will.
+func (c *connection) cut() (left [][]byte) { return c.close(0, true) }
 
-func (c *connection) close(reason proto.Reason, cutting bool) {
+func (c *connection) close(reason proto.Reason, cutting bool) (left [][]byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing {
-		return
+		return nil
 	}
 	c.closing, c.reason, c.cutting = true, reason, cutting
 	close(c.unheard)
 	if c.written || cutting {
 		c.socket.Close()
 	}
+	if cutting {
+		left = c.queue
+	}
 	c.signal()
+	return left
 }
 
 // wait waits until the writer has ended, or for d.

@@ -25,6 +25,7 @@ type sealed struct {
 	number   uint64
 	msg      []byte
 	ref      uint32
+	frame    uint64 // the number of the one that it was sent in first
 	id       uint64 // of the send command; 0: there is none, or its outcome was told
 	size     int    // of the text
 	sent     time.Time
@@ -36,6 +37,18 @@ func (s *session) settle(id uint64, end ending, why string) {
 	if id != 0 {
 		s.tell(outcome{id, end, why})
 	}
+}
+
+// neverSent is why a text failed that had not left this machine when the session ended.
+const neverSent = " before it was sent"
+
+// settleUnheard tells the outcome of a text of which nothing more will be heard: nobody knows it, unless no byte of it ever left.
+func (s *session) settleUnheard(e sealed, why string) {
+	if e.frame > s.left {
+		s.settle(e.id, failed, why+neverSent)
+		return
+	}
+	s.settle(e.id, unknown, why)
 }
 
 // send takes a text for a peer. False means that too many wait already.
@@ -133,7 +146,8 @@ func (s *session) seal(now time.Time, p *peer, kind e2e.Kind, w text) {
 		return
 	}
 	t.owed = false
-	t.unsettled = append(t.unsettled, sealed{number: number, msg: msg, ref: s.relay(p.name, t.tag, msg), id: w.id, size: len(w.text), sent: now})
+	ref := s.relay(p.name, t.tag, msg)
+	t.unsettled = append(t.unsettled, sealed{number: number, msg: msg, ref: ref, frame: s.numbered, id: w.id, size: len(w.text), sent: now})
 }
 
 // window returns how many texts, and how many bytes of them, wait for an acknowledgement.
@@ -244,7 +258,7 @@ func (s *session) endTalk(now time.Time, p *peer, why string, gone bool) {
 			p.limbo = append(p.limbo, e)
 			p.limboPing = 0
 		default:
-			s.settle(e.id, unknown, why)
+			s.settleUnheard(e, why)
 		}
 	}
 	if len(p.limbo) > 0 && p.limboPing == 0 {
@@ -263,7 +277,7 @@ func (s *session) pongs() {
 
 func (s *session) settleLimbo(p *peer, why string) {
 	for _, e := range p.limbo {
-		s.settle(e.id, unknown, why)
+		s.settleUnheard(e, why)
 	}
 	p.limbo = nil
 }

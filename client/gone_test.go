@@ -194,7 +194,7 @@ func TestEndTellsEverythingOnce(t *testing.T) {
 	alice.hears(limbo, unknown, "connection lost")
 	alice.hears(unacked, unknown, "connection lost")
 	alice.hears(returned, failed, "connection lost")
-	alice.hears(opening, failed, "connection lost")
+	alice.hears(opening, failed, "connection lost before it was sent")
 	if v := alice.digits[digits]; v.why != "connection lost" {
 		t.Errorf("%+v", v)
 	}
@@ -204,7 +204,7 @@ func TestEndTellsEverythingOnce(t *testing.T) {
 	if _, _, err := conv.Seal(e2e.KindAck, nil); err != e2e.ErrClosed {
 		t.Error("a key of a conversation is still there")
 	}
-	alice.end(b.now, "again")
+	alice.end(b.now, "again", alice.left)
 	if _, events := alice.take(); len(events) > 0 {
 		t.Errorf("told twice: %+v", events)
 	}

@@ -13,6 +13,7 @@ type journal struct {
 	size  int      // their bytes
 	acked uint64   // the number of the last frame that it has handled: kept begins with the next
 	sent  uint64   // the number of the last frame that a connection was given
+	taken uint64   // the number of the last frame that the writer of one took, as far as is known; what is behind it stays on this machine
 
 	off bool // the session ends with its connection: nothing is kept, and nothing told
 
@@ -40,6 +41,17 @@ func (j *journal) keep(frames [][]byte) (some bool) {
 
 // given says that a connection was given everything that is kept.
 func (j *journal) given() { j.sent = j.acked + uint64(len(j.kept)) }
+
+// cut takes what a connection was given, and had not taken when it was cut.
+func (j *journal) cut(left [][]byte) {
+	taken := j.sent
+	for _, f := range left {
+		if proto.Type(f[0]).Numbered() {
+			taken--
+		}
+	}
+	j.taken = max(j.taken, taken)
+}
 
 // seen takes the server's word that it has handled all frames up to n. False means that it can't have.
 func (j *journal) seen(n uint64) bool {

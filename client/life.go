@@ -264,7 +264,7 @@ func (r *runner) endSession(why string) {
 		return
 	}
 	s := r.session
-	s.end(r.now(), why)
+	s.end(r.now(), why, r.mayHaveLeft())
 	_, events := s.take()
 	r.session, r.up, r.leaving = nil, false, time.Time{}
 	r.forget()

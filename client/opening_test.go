@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -114,7 +115,7 @@ func TestWantBesideAnOpenConversation(t *testing.T) {
 	bob.up = nil // what bob says now is lost with alice's old session
 	b.now = b.now.Add(wantEvery)
 
-	alice.end(b.now, "crash") // alice's client has lost its memory and not its session
+	alice.end(b.now, "crash", math.MaxUint64) // alice's client has lost its memory and not its session
 	alice.session = newSession(alice.self, &alice.line.keys)
 	id := alice.sends(bob, "again")
 	b.relays = func(from *subscriber, r proto.Relay) fate {

@@ -37,6 +37,7 @@ type passwordChange struct {
 	machine  *proto.PasswordClient
 	salt     []byte    // body of PasswordSalt, once it has come
 	set      bool      // PasswordSet was sent
+	frame    uint64    // its number
 	deadline time.Time // of the server's answer; zero while it is this side's turn
 }
 
@@ -71,6 +72,7 @@ func (s *session) setPassword(now time.Time, old, fresh *[32]byte) bool {
 	}
 	c.set, c.deadline = true, now.Add(passwordDoneWait)
 	s.frame(frame)
+	c.frame = s.numbered
 	return true
 }
 
@@ -109,7 +111,7 @@ func (s *session) endChange() {
 	}
 	s.change = nil
 	c.machine.Clear()
-	if c.set {
+	if c.set && c.frame <= s.left {
 		s.tell(passwordDone{errMaybeChanged})
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -81,7 +82,7 @@ func (r *runner) cutOff(why string) {
 		return
 	}
 	now := time.Now()
-	r.conn.cut()
+	r.journal.cut(r.conn.cut())
 	r.conn = nil
 	r.clock.stop(r.heard) // what was sent since may never have arrived
 	if r.outage == nil {
@@ -190,6 +191,14 @@ func (r *runner) resume(now time.Time, a attempt) {
 func (r *runner) resumed() {
 	r.outage = nil
 	r.ui.say(sayConnected)
+}
+
+// mayHaveLeft is the number of the session's last frame of which any byte may have left this machine.
+func (r *runner) mayHaveLeft() uint64 {
+	if r.conn != nil {
+		return math.MaxUint64 // its writer may be at it
+	}
+	return r.journal.taken
 }
 
 // transmit sends frames, or keeps them for the next connection, and tells the server what was handled. False means that the server takes nothing.

@@ -640,10 +640,11 @@ func TestLeavingWithoutAConnection(t *testing.T) {
 			p.presses("send bob one" + enter)
 			p.shows("delivered")
 			wan.goesAway(errAway)
+			synctest.Wait()
 			p.presses("send bob two"+enter, "list"+enter, how+enter)
-			p.shows("* reconnecting …", "= bob: unknown: logged out", "= logged out alice")
+			p.shows("* reconnecting …", "= bob: failed: logged out before it was sent", "= logged out alice")
 			if how == "quit" {
-				p.exits(ExitUnknown)
+				p.exits(ExitFailed)
 				return
 			}
 			wan.goesAway(nil)

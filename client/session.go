@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 	"time"
 
@@ -31,8 +32,10 @@ type session struct {
 	lists    []*listing
 	quits    bool // Logout was sent
 
-	out    [][]byte // frames to be sent
-	events []event
+	out      [][]byte // frames to be sent
+	numbered uint64   // how many that have a number were sent, as the journal counts them
+	left     uint64   // the number of the last that may have left this machine: all of them, until the session ends
+	events   []event
 }
 
 // listing is a list command that waits for its pages.
@@ -128,7 +131,7 @@ func (p parting) word() string {
 func newSession(self proto.Name, keys *ticket.Keys) *session {
 	return &session{
 		self: self, keys: keys, versions: e2e.Versions, peers: make(map[proto.Name]*peer), trusts: make(map[proto.Name]*trust),
-		blocked: make(map[proto.Name]bool), watching: newWatching(),
+		blocked: make(map[proto.Name]bool), watching: newWatching(), left: math.MaxUint64,
 	}
 }
 
@@ -141,7 +144,12 @@ func (s *session) take() (frames [][]byte, events []event) {
 
 func (s *session) tell(e event) { s.events = append(s.events, e) }
 
-func (s *session) frame(b []byte) { s.out = append(s.out, b) }
+func (s *session) frame(b []byte) {
+	if proto.Type(b[0]).Numbered() {
+		s.numbered++
+	}
+	s.out = append(s.out, b)
+}
 
 // relay sends a peer message and returns its ref.
 func (s *session) relay(to proto.Name, tag proto.Tag, msg []byte) uint32 {
@@ -418,13 +426,19 @@ func (s *session) deadline() (at time.Time) {
 	return at
 }
 
-// end forgets every key. What left without an acknowledgement is unknown, what never left has failed.
-func (s *session) end(now time.Time, why string) {
+// end forgets every key. What left without an acknowledgement is unknown, what never left has failed: what was not sealed yet, and what only
+// waited for a connection. left is the number of the last frame of which a connection took anything.
+func (s *session) end(now time.Time, why string, left uint64) {
+	s.left = left
 	for _, p := range s.sorted() {
 		s.cancelOpening(p)
 		s.cancelAnswering(p)
 		s.endTalk(now, p, why, false)
 		s.settleLimbo(p, why)
+		for _, t := range p.waiting {
+			s.settle(t.id, failed, why+neverSent)
+		}
+		p.waiting = nil
 		s.failWaiting(p, why)
 	}
 	s.endChange()

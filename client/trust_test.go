@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -252,7 +253,7 @@ func TestRekeyThatIsNotContinued(t *testing.T) {
 			return b.logsIn("bob")[0]
 		},
 		"logged in anew, unseen": func(b *board, _, bob, _ *user) *user { // its session goes on
-			bob.end(b.now, "crash")
+			bob.end(b.now, "crash", math.MaxUint64)
 			bob.take()
 			keys := bob.line.keys
 			bob.session = newSession(bob.self, &keys)
