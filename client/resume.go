@@ -21,6 +21,8 @@ type outage struct {
 	next     time.Time // when another attempt is due, if none is under way
 	wait     time.Duration
 	told     bool               // that the server is busy
+	unproved *failure           // what the last attempt met that was no proof of the server's key
+	inARow   int                // attempts that met such a thing
 	attempts chan attempt       // where the attempt that is under way ends
 	cancel   context.CancelFunc // of that attempt, nil if none is under way
 }
@@ -113,7 +115,7 @@ func (r *runner) reconnect(ctx context.Context) {
 	switch {
 	case o == nil || r.conn != nil:
 	case !now.Before(o.until):
-		r.sessionOver(r.notReached())
+		r.sessionOver(r.notResumed())
 	case o.cancel == nil && !now.Before(o.next):
 		ctx, o.cancel = context.WithDeadline(ctx, o.until)
 		ended := make(chan attempt)
@@ -134,12 +136,34 @@ func (r *runner) reconnect(ctx context.Context) {
 	}
 }
 
-// notReached says why no further attempt is made.
-func (r *runner) notReached() string {
+// notResumed says why no further attempt is made, and which exit code that is.
+func (r *runner) notResumed() (code int, why string) {
+	tried, because := r.cfg.Reconnect.String(), ", as long as --reconnect says"
 	if r.cfg.Reconnect == MaxReconnect {
-		return "the server was not reached for 2 minutes; it keeps a session no longer"
+		tried, because = "2 minutes", "; it keeps a session no longer"
 	}
-	return fmt.Sprintf("the server was not reached for %v, as long as --reconnect says", r.cfg.Reconnect)
+	if f := r.outage.unproved; f != nil {
+		return f.code, fmt.Sprintf("the session was not resumed in %s, and the last time %s", tried, f.text)
+	}
+	return ExitLost, "the server was not reached for " + tried + because
+}
+
+// met takes what an attempt met. Where that is no proof of the server's key, it is anybody's word, and no reason to give up: the user hears of it.
+func (r *runner) met(err error) {
+	o := r.outage
+	o.unproved = nil
+	if err != nil {
+		if f := sentence(err, r.cfg.Server.Host); f.code == ExitNoProof {
+			o.unproved = f
+		}
+	}
+	if o.unproved == nil {
+		o.inARow = 0
+		return
+	}
+	if o.inARow++; o.inARow == loginTries && !r.ordered() {
+		r.ui.say(saidHint{o.unproved.text + "; trying on"})
+	}
 }
 
 // attempts is where attempts end, if there are any.
@@ -154,6 +178,7 @@ func (r *runner) attempts() <-chan attempt {
 func (r *runner) attempted(a attempt) {
 	o, now := r.outage, time.Now()
 	o.stop()
+	r.met(a.err)
 	var busy *proto.BusyError
 	switch {
 	case a.err == nil && r.journal.seen(a.seen):
@@ -163,7 +188,7 @@ func (r *runner) attempted(a attempt) {
 		a.secret.Clear()
 		r.lost("the server broke the protocol: it or this client has a bug")
 	case errors.Is(a.err, proto.ErrRefused):
-		r.sessionOver("the server does not have this session any more: it was started again, or you logged in elsewhere, or you were away for more than 2 minutes")
+		r.sessionOver(ExitLost, "the server does not have this session any more: it was started again, or you logged in elsewhere, or you were away for more than 2 minutes")
 	case errors.As(a.err, &busy) && busy.Seconds > 0:
 		wait := min(time.Duration(busy.Seconds)*time.Second, maxBusy)
 		o.next = now.Add(wait)
@@ -302,11 +327,11 @@ type comeback struct {
 }
 
 // sessionOver is the end of a session that the server does not have any more, or does not give back.
-func (r *runner) sessionOver(why string) {
+func (r *runner) sessionOver(code int, why string) {
 	r.outage.stop()
 	r.followUp()
 	r.ui.say(saidError{Code: faultLost, Text: "connection lost: " + why + r.rest()})
-	r.codes[ExitLost] = true
+	r.codes[code] = true
 	r.endSession("connection lost")
 }
 

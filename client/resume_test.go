@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"sim/proto"
 	"sim/proto/ticket"
@@ -390,6 +391,64 @@ func TestAttemptsThatProveNothing(t *testing.T) {
 		if told != 8 {
 			t.Errorf("%d attempts were answered", told)
 		}
+	})
+}
+
+// unproved is a server with another key: it is silent for five seconds, and closes.
+func unproved(c net.Conn) bool {
+	c.SetReadDeadline(time.Now().Add(proto.HelloDeadline))
+	io.Copy(io.Discard, c)
+	return true
+}
+
+// A server that does not prove its key to the end is told as that, and not as one that was not reached. What the last attempt met counts.
+func TestServerWithAnotherKey(t *testing.T) {
+	for name, tt := range map[string]struct {
+		away     bool // at the end
+		code     int
+		complain string
+	}{
+		"to the end":          {false, ExitNoProof, "connection lost: the session was not resumed in 2 minutes, and the last time "},
+		"not reached at last": {true, ExitLost, "connection lost: the server was not reached for 2 minutes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			story(t, func(t *testing.T, s *fakeServer) {
+				wan := s.through(nil)
+				alice := s.pipes("alice")
+				s.isMet(unproved)
+				began := time.Now()
+				wan.each((*link).cut)
+				time.Sleep(time.Minute)
+				if tt.away {
+					wan.goesAway(errAway)
+				}
+				alice.exits(tt.code)
+				if took := time.Since(began); took != MaxReconnect {
+					t.Errorf("it took %v", took)
+				}
+				alice.complains(tt.complain)
+			})
+		})
+	}
+}
+
+// Who sits at a terminal hears of it soon, and once; and it is no power over the session: the server that proves its key has it.
+func TestServerWithAnotherKeyAtATerminal(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		wan := s.through(nil)
+		p := s.sits(nil)
+		p.meetsAt("alice")
+		s.isMet(unproved)
+		wan.each((*link).cut)
+		time.Sleep(30 * time.Second)
+		p.shows("* reconnecting …", "closed the connection without a proof of the key in the", "; trying on")
+		time.Sleep(time.Minute)
+		if again := p.screen(); strings.Contains(again, "proof") {
+			t.Errorf("told twice: %q", again)
+		}
+		s.isMet(nil)
+		time.Sleep(25 * time.Second)
+		p.shows("* connected again")
 	})
 }
 
