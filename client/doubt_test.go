@@ -27,10 +27,10 @@ func TestDoubt(t *testing.T) {
 		" ":                  "",
 		"verify it, say yes": "",
 	} {
-		if got := doubt(line, "bob", known, true); got != want {
+		if got := doubt(line, prompt{target: "bob"}, known, true); got != want {
 			t.Errorf("%q: %q, want %q", line, got, want)
 		}
-		if got := doubt(line, "", known, true); got != "" {
+		if got := doubt(line, prompt{}, known, true); got != "" {
 			t.Errorf("%q to nobody: %q", line, got)
 		}
 	}

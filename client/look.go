@@ -100,6 +100,7 @@ func dots(utf8 bool) string {
 type prompt struct {
 	user, target string
 	confirmed    bool // the target
+	cutOff       bool // the connection was lost, and nothing was said to anybody since
 	question     string
 }
 

@@ -17,6 +17,7 @@ type plainScreen struct {
 
 	mu      sync.Mutex
 	prompt  string // guarded by mu: it stands there, and a line is being typed
+	cutOff  bool   // guarded by mu: the connection was lost since, or before
 	working bool   // guarded by mu: it was said that a log-in takes its time
 }
 
@@ -33,10 +34,13 @@ func (s *plainScreen) read(a ask) typed {
 	if err := s.shows(text); err != nil {
 		return typed{err: err}
 	}
+	s.lost(a.prompt.cutOff, true)
 	line, err := s.lines.next()
 	out := slices.Clone(line)
 	clear(line)
-	if question := doubt(string(out), a.prompt.target, func(string) bool { return false }, s.terminal.UTF8); question != "" && err == nil {
+	under := a.prompt
+	under.cutOff = s.lost(false, false)
+	if question := doubt(string(out), under, func(string) bool { return false }, s.terminal.UTF8); question != "" && err == nil {
 		if err = s.shows(question + " "); err == nil {
 			line, err = s.lines.next()
 		}
@@ -51,6 +55,14 @@ func (s *plainScreen) read(a ask) typed {
 		io.WriteString(s.terminal, "\n")
 	}
 	return typed{out, err, a.prompt} // under which it was begun, whatever has come since
+}
+
+// lost says whether the connection was lost while a line is being typed, or is now; anew begins with the next line.
+func (s *plainScreen) lost(now, anew bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cutOff = now || s.cutOff && !anew
+	return s.cutOff
 }
 
 // keep can't: what is typed here is the system's.
@@ -79,9 +91,9 @@ func (s *plainScreen) Write(b []byte) (int, error) {
 // reprompt begins a new line where the prompt is another.
 func (s *plainScreen) reprompt(p prompt) error {
 	s.mu.Lock()
-	waits := s.prompt != ""
+	same := s.prompt == "" || s.prompt == p.text(s.terminal.UTF8)
 	s.mu.Unlock()
-	if !waits {
+	if s.lost(p.cutOff, false); same {
 		return nil
 	}
 	if _, err := io.WriteString(s.terminal, "\n"); err != nil {

@@ -21,6 +21,7 @@ type outage struct {
 	next     time.Time // when another attempt is due, if none is under way
 	wait     time.Duration
 	told     bool               // that the server is busy
+	spoken   bool               // the user has said something to somebody since, and knows that no password is asked for
 	unproved *failure           // what the last attempt met that was no proof of the server's key
 	inARow   int                // attempts that met such a thing
 	attempts chan attempt       // where the attempt that is under way ends
@@ -90,6 +91,7 @@ func (r *runner) cutOff(why string) {
 	if r.outage == nil {
 		r.ui.say(sayReconnecting)
 		r.outage = &outage{until: now.Add(r.cfg.Reconnect), next: now}
+		r.reprompt()
 		return
 	}
 	r.outage.again(now)
@@ -216,6 +218,7 @@ func (r *runner) resume(now time.Time, a attempt) {
 func (r *runner) resumed() {
 	r.outage = nil
 	r.ui.say(sayConnected)
+	r.reprompt()
 }
 
 // mayHaveLeft is the number of the session's last frame of which any byte may have left this machine.

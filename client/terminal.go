@@ -208,6 +208,9 @@ func (s *editScreen) reprompt(p prompt) error {
 			s.setAside(e)
 			e.Forget()
 		}
+		if len(e.Before())+len(e.After()) > 0 {
+			p.cutOff = s.prompt.cutOff // as it was when this was begun
+		}
 		s.prompt = p
 		e.SetPrompt(p.text(s.terminal.UTF8))
 	})
@@ -334,6 +337,7 @@ func (s *editScreen) begin(a ask) error {
 		}
 		if d := s.draft; d.under.user == a.prompt.user && d.under.target == a.prompt.target {
 			e.Insert(d.line)
+			s.prompt.cutOff = s.prompt.cutOff || d.under.cutOff
 		}
 		s.setDraft(prompt{}, nil)
 	})
@@ -369,7 +373,9 @@ func (s *editScreen) press(k editor.Key, last bool) (t typed) {
 	case editor.Ended:
 		t.err = io.EOF
 	case editor.Line:
-		t.line = event.Text
+		if t.line = event.Text; betterForgotten(string(t.line), t.under) {
+			s.editor.ForgetLast()
+		}
 	}
 	if last || t.line != nil || t.err != nil {
 		if err := s.flush(); t.err == nil {
@@ -384,7 +390,7 @@ func (s *editScreen) doubts() bool {
 	if s.prompt.target == "" || s.editor.Asking() {
 		return false
 	}
-	s.editor.Ask(doubt(string(s.editor.Before())+string(s.editor.After()), s.prompt.target, s.knows, s.terminal.UTF8))
+	s.editor.Ask(doubt(string(s.editor.Before())+string(s.editor.After()), s.prompt, s.knows, s.terminal.UTF8))
 	return s.editor.Asking()
 }
 

@@ -210,6 +210,9 @@ func (r *runner) typed(ctx context.Context, t typed) {
 			r.heldErr, r.heldID = err, c.id
 		} else if c.verb != verbNone {
 			r.held = &c
+			if r.outage != nil && c.verb == verbSend {
+				r.outage.spoken = true
+			}
 		}
 	}
 }
@@ -230,7 +233,8 @@ func (r *runner) prompt() prompt {
 	if r.session == nil {
 		return prompt{}
 	}
-	return prompt{user: r.name.String(), target: r.target.String(), confirmed: r.session.confirmed(r.target)}
+	cutOff := r.outage != nil && !r.outage.spoken
+	return prompt{user: r.name.String(), target: r.target.String(), confirmed: r.session.confirmed(r.target), cutOff: cutOff}
 }
 
 // reprompt changes it while a command is being typed.

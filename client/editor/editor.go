@@ -315,6 +315,17 @@ func (e *Editor) remember(line []byte) {
 	e.history = append(e.history, bytes.Clone(line))
 }
 
+// ForgetLast overwrites the newest line that Up would bring.
+func (e *Editor) ForgetLast() {
+	last := len(e.history) - 1
+	if last < 0 {
+		return
+	}
+	clear(e.history[last])
+	e.history = e.history[:last]
+	e.recall = last
+}
+
 // bring puts a line of the history in place of this one, or what was typed before.
 func (e *Editor) bring(to int) {
 	if e.mode != Command || to < 0 || to > len(e.history) {
