@@ -36,7 +36,15 @@ func dialAccounts(path string) (Accounts, error) {
 }
 
 // errNoAnswer is returned when a request was sent, or a part of it, and no answer came.
-var errNoAnswer = errors.New("the server did not answer; perhaps it stopped, or it is not for this user")
+var errNoAnswer = errors.New("the server did not answer")
+
+// noAnswer says what there is to do about it.
+func (a *socketAccounts) noAnswer(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("%w in %v at its admin socket %s: the process is there, but suspended, or waits for its disk; wake it (kill -CONT) or start it again", errNoAnswer, adminExchangeTime, a.path)
+	}
+	return fmt.Errorf("admin socket %s: %w; perhaps it stopped, or it is not for this user: %w", a.path, errNoAnswer, err)
+}
 
 // change has the server change something.
 func (a *socketAccounts) change(operation byte, operands []byte) error {
@@ -84,7 +92,7 @@ func (a *socketAccounts) begin(operation byte, operands []byte) (_ net.Conn, res
 		answer, err = readAdmin(c, maxAdminAnswer)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("admin socket %s: %w: %w", a.path, errNoAnswer, err)
+		return nil, nil, a.noAnswer(err)
 	}
 	results, err = adminResults(answer)
 	return c, results, err

@@ -468,3 +468,13 @@ func TestNoAnswer(t *testing.T) {
 		t.Error(a, err)
 	}
 }
+
+// One that stands still, as after a SIGSTOP, is told as that, and what there is to do.
+func TestNoAnswerInTime(t *testing.T) {
+	a := &socketAccounts{"sim.db.admin"}
+	err := a.noAnswer(&net.OpError{Op: "read", Net: "unix", Err: os.ErrDeadlineExceeded})
+	want := "the server did not answer in 15s at its admin socket sim.db.admin: the process is there, but suspended, or waits for its disk; wake it (kill -CONT) or start it again"
+	if !errors.Is(err, errNoAnswer) || err.Error() != want {
+		t.Error(err)
+	}
+}
