@@ -21,7 +21,7 @@ import (
 const backupHelp = `Writes a copy of the database to FILE (mode 0600): the server's key, all accounts, the audit log. - is standard output.
 
 It works while the server runs, through the server's socket, and while it doesn't, on the file. FILE is there when it is whole, or not at
-all; --force lets it take the place of another file.
+all; --force lets it take the place of another file. The log tells that a backup was made, unless the database is on a disk that is read-only.
 
 The copy is encrypted under a passphrase that is asked for twice, or is the first line of --passphrase-file, in the format of age
 (age-encryption.org). Nobody can restore it without. --plain leaves it as a database, which ` + "`sim server --db FILE`" + ` runs on, and
@@ -90,14 +90,19 @@ func (b *backup) run(ctx context.Context) error {
 		}
 		defer clear(secret)
 	}
-	// That a backup is made is written into the database.
-	upkeep, err = simserver.OpenUpkeep(b.db, b.admin, func() (*store.Store, error) { return openExisting(b.db, b.passphrase.stderr) })
+	upkeep, err = simserver.OpenUpkeep(b.db, b.admin, func() (*store.Store, error) {
+		st, err := store.OpenToBackup(b.db) // that a backup is made is written into the database
+		if err == nil {
+			sayOldCopy(b.passphrase.stderr, st)
+		}
+		return st, err
+	})
 	if err != nil {
 		return err
 	}
 	defer upkeep.Close()
 	if b.file == "-" {
-		return b.write(ctx, b.stdout, upkeep, secret)
+		return b.unwritten(b.write(ctx, b.stdout, upkeep, secret))
 	}
 	f, err := wholefile.Create(b.file)
 	if err != nil {
@@ -173,6 +178,9 @@ func (b *backup) unwritten(err error) error {
 	case errors.As(err, &path) || errors.As(err, new(*os.LinkError)):
 		if path != nil { // without the passing name
 			err = path.Err
+		}
+		if b.file == "-" {
+			return fmt.Errorf("the backup could not be written to standard output, and what is there of it is none: see that there is room for it: %w", err)
 		}
 		return fmt.Errorf("the backup %s could not be written, and there is none: see that its directory is there, has room and can be written to: %w", b.file, err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -90,6 +91,56 @@ func putPeople(t *testing.T, dir string) {
 	}
 	if err := os.WriteFile(filepath.Join(dir, "sim.db"), db, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A disk that was made read-only is when a backup is wanted most. Nothing is to be written beside the database for it.
+func TestBackupFromAReadOnlyDisk(t *testing.T) {
+	t.Parallel()
+	exe, err := exec.LookPath("sim")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, out := t.TempDir(), t.TempDir()
+	putPeople(t, dir)
+	file, script := filepath.Join(out, "backup"), `mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" || exit 99; shift; TMPDIR="$1"; export TMPDIR; shift; exec "$@"`
+	backup := func(db string) (code int, said string) {
+		cmd := exec.Command("unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh", filepath.Dir(db), t.TempDir(), exe, "backup", "--plain", "--force", "--db", db, file)
+		output, err := cmd.CombinedOutput()
+		if code = cmd.ProcessState.ExitCode(); code == 99 || code == -1 {
+			t.Skipf("this machine makes us no disk read-only: %v, %s", err, output)
+		}
+		return code, string(output)
+	}
+	if code, said := backup(filepath.Join(dir, "sim.db")); code != 0 || !strings.Contains(said, "= backed up") {
+		t.Fatalf("%d: %s", code, said)
+	}
+	for _, command := range [][]string{{"users", "list"}, {"check"}} {
+		var errs strings.Builder
+		if code := run(t.Context(), append(command, "--db", file), strings.NewReader(""), io.Discard, &errs); code != 0 {
+			t.Errorf("%q of the backup: %s", command, &errs)
+		}
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 1 {
+		t.Errorf("beside the database: %v, %v", left, err)
+	}
+}
+
+// What could not be written to standard output is told as a sentence.
+func TestBackupToAFullOutput(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	putPeople(t, dir)
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	var errs strings.Builder
+	code := run(t.Context(), []string{"backup", "--plain", "--db", filepath.Join(dir, "sim.db"), "-"}, strings.NewReader(""), full, &errs)
+	if want := "sim: the backup could not be written to standard output, and what is there of it is none: see that there is room for it: no space left on device\n"; code != exitFailed || errs.String() != want {
+		t.Errorf("%d: %s", code, &errs)
 	}
 }
 

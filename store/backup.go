@@ -20,7 +20,10 @@ import (
 // use the Store meanwhile, and what they change after the call began may not be in
 // the copy. That a copy was made is recorded before the first byte of it leaves.
 //
-// The copy is made beside the database first, so that a slow w holds nothing up.
+// The copy is made beside the database first, so that a slow w holds nothing up. On
+// a disk that takes no changes any more, which is when a backup is wanted most, it is
+// made in the system's directory for passing files, and nothing is recorded.
+//
 // The errors are ErrDamaged, ErrNotSaved when there is no room for the copy, one
 // about another backup that is being made, and w's as they are.
 func (s *Store) Backup(w io.Writer, now time.Time, by Actor) error {
@@ -29,11 +32,19 @@ func (s *Store) Backup(w io.Writer, now time.Time, by Actor) error {
 	}
 	defer s.backup.Unlock()
 	f, err := wholefile.Create(s.path)
+	unrecorded := isReadOnly(err)
+	if unrecorded {
+		f, err = wholefile.Create(filepath.Join(os.TempDir(), filepath.Base(s.path)))
+	}
 	if err != nil {
 		return notCopied(s.path, err)
 	}
 	defer f.Abort()
 	if err := s.compact(f.Name()); err != nil {
+		return err
+	}
+	if unrecorded {
+		_, err = io.Copy(w, f.File)
 		return err
 	}
 	if err := s.write(func(tx *bolt.Tx) error { // a backup saves a database whose file was deleted, too
@@ -44,6 +55,16 @@ func (s *Store) Backup(w io.Writer, now time.Time, by Actor) error {
 	}
 	_, err = io.Copy(w, f.File)
 	return err
+}
+
+// OpenToBackup is Open for a database that there is, and Look on a disk that takes no
+// changes.
+func OpenToBackup(path string) (*Store, error) {
+	s, err := Open(path, Options{Existing: true})
+	if isReadOnly(err) {
+		return Look(path)
+	}
+	return s, err
 }
 
 // compact copies what is in the database to a file that is empty.
