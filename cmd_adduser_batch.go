@@ -198,7 +198,11 @@ func (l *batchLine) make(accounts simserver.Accounts, source secretSource) *batc
 		return r
 	}
 	if r.name, r.err = proto.ParseName(string(name)); r.err != nil {
-		r.err = errors.New("what stands before the tab is no name: it has 1 to 32 of a-z 0-9 . _ -, the first a letter or digit")
+		what := "what stands before the tab"
+		if source.invite {
+			what = "the line"
+		}
+		r.err = errors.New(what + " is no name: it has 1 to 32 of a-z 0-9 . _ -, the first a letter or digit")
 		return r
 	}
 	if r.err = mayBeAdded(r.name); r.err != nil {
