@@ -352,6 +352,9 @@ func (s *editScreen) press(k editor.Key, last bool) (t typed) {
 	if k.Code != editor.Enter || !s.doubts() {
 		event = s.editor.Key(k)
 	}
+	if k.Lossy {
+		s.hint("not all of the paste was text (UTF-8): the rest of it was left out")
+	}
 	switch event.Kind {
 	case editor.Pasted:
 		s.pasted(event.Text)

@@ -591,3 +591,20 @@ func TestTypedAheadIsForgotten(t *testing.T) {
 		t.Errorf("%q, %v", paste, waiting)
 	}
 }
+
+// What is left out of a paste is told: a text in another encoding, or a password that would be another one.
+func TestPasteThatIsNoText(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		p := s.sits(nil)
+		p.presses("alice"+enter, "\x1b[200~alice's \xfcpassword\x1b[201~")
+		p.shows("* not all of the paste was text (UTF-8): the rest of it was left out")
+		p.presses(enter)
+		p.shows("= logged in as alice")
+		p.presses("\x1b[200~send bob gr\xfc\xdfe\x1b[201~")
+		p.shows("* not all of the paste was text (UTF-8)", "alice> send bob gre")
+		p.presses("\x1b[200~ grüße\t\x1b[201~")
+		if got := p.screen(); strings.Contains(got, "left out") {
+			t.Errorf("%q", got)
+		}
+	})
+}

@@ -11,6 +11,7 @@ type Key struct {
 	Code  Code
 	Rune  rune   // of Char
 	Paste []byte // of Paste: valid UTF-8 without control characters but tabs and "\n"
+	Lossy bool   // of Paste: there was something else in it, which was left out
 }
 
 // A Code says which key it is. The keys of one meaning have one code.
@@ -279,14 +280,15 @@ func (d *Decoder) endPaste(emit func(Key)) {
 		return
 	}
 	whole := len(paste)
-	paste = cleaned(paste)
+	paste, lossy := cleaned(paste)
 	clear(paste[len(paste):whole])
-	emit(Key{Code: Paste, Paste: paste})
+	emit(Key{Code: Paste, Paste: paste, Lossy: lossy})
 }
 
-// cleaned returns a paste as text, in the same memory: every line break is one "\n", and what is no text is gone.
-func cleaned(b []byte) []byte {
-	out := b[:0]
+// cleaned returns a paste as text, in the same memory: every line break is one "\n", and what is no text is gone; lossy says
+// that there was such a thing.
+func cleaned(b []byte) (out []byte, lossy bool) {
+	out = b[:0]
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
 		switch {
@@ -295,10 +297,11 @@ func cleaned(b []byte) []byte {
 		case r == '\r':
 			out = append(out, '\n')
 		case r == utf8.RuneError && n == 1, unicode.IsControl(r) && r != '\n' && r != '\t':
+			lossy = true
 		default:
 			out = append(out, b[:n]...)
 		}
 		b = b[n:]
 	}
-	return out
+	return out, lossy
 }
