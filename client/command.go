@@ -118,6 +118,7 @@ var (
 	errNotUTF8      = errors.New("the line is not valid UTF-8")
 	errLeadingSpace = errors.New("a command starts at the start of its line, without a space before it")
 	errUnknownVerb  = errors.New("unknown command: /help lists them all, and /talk <user> sends lines as they are")
+	errCapitals     = errors.New("commands are written in small letters: /help lists them all")
 
 	errTooFewWords  = errors.New("something is missing")
 	errTooManyWords = errors.New("there is too much on the line")
@@ -206,6 +207,9 @@ func parseCommand(line []byte) (command, error) {
 			return command{}, fmt.Errorf("%s: %w; usage: %s", g.name, err, g.usage)
 		}
 		return c, nil
+	}
+	if isCommand(strings.ToLower(word)) {
+		return command{}, errCapitals // and no name to talk to
 	}
 	return command{}, errUnknownVerb
 }

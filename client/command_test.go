@@ -72,7 +72,8 @@ func TestParseCommandRefuses(t *testing.T) {
 	}{
 		{" list", errLeadingSpace},
 		{"hunter2", errUnknownVerb},
-		{"LIST", errUnknownVerb},
+		{"LIST", errCapitals},
+		{"Send bob hello", errCapitals},
 		{"-h", errUnknownVerb},
 		{"list\talice", errUnknownVerb},
 		{"quit\r", errUnknownVerb},
@@ -162,6 +163,8 @@ func TestParseLine(t *testing.T) {
 		{"bob", "/ ", command{verb: verbTalk}, nil},
 		{"bob", "/talk", command{verb: verbTalk}, nil},
 		{"bob", "/Carol ", command{verb: verbTalk, name: "carol"}, nil},
+		{"bob", "/LIST", command{}, errCapitals},
+		{"", "/Quit", command{}, errCapitals},
 		{"bob", "/talk list", command{verb: verbTalk, name: "list"}, nil},
 		{"bob", "/verify", command{verb: verbVerify, name: "bob"}, nil},
 		{"bob", "/verify carol", command{verb: verbVerify, name: "carol"}, nil},

@@ -123,6 +123,10 @@ func (r *runner) doAbout(c command) {
 		r.fail(faultBlocked, "you have blocked them: unblock <user> first")
 		return
 	}
+	if c.verb == verbTalk && name.Reserved() { // "nobody" is the word for the end of it
+		r.fail(faultName, "nobody can have that name: talk <user>, or talk alone to end it")
+		return
+	}
 	r.ui.know(name)
 	now := r.now()
 	switch c.verb {

@@ -106,10 +106,12 @@ func TestPresenceAtATerminal(t *testing.T) {
 		bob.exits(ExitOK)
 		time.Sleep(watchEvery)
 		at.shows("* bob logged out")
+		at.presses("/talk nobody"+enter, "/admin"+enter) // who can't be there, and the word for the end of it
+		at.shows("nobody can have that name: talk <user>, or talk alone to end it", "nobody can have that name", "alice → bob> ")
 		at.presses("/" + enter)
 		at.shows("= talking to nobody")
 		at.presses("/quit" + enter)
-		at.exits(ExitOK)
+		at.exits(ExitFailed) // of those two
 	})
 }
 
