@@ -299,7 +299,7 @@ func TestCode(t *testing.T) {
 				code := s.invites("dave")
 				p := s.dave()
 				p.types(how(code), newPassword, "list")
-				p.prints("* the one-time code is right, and serves this once: choose a password", "= logged in as dave", "= online (1): dave")
+				p.prints("* the one-time code is right: choose a password, which uses it up", "= logged in as dave", "= online (1): dave")
 				p.leaves()
 				p.exits(ExitOK)
 				p.complains()
@@ -336,7 +336,7 @@ func TestCodeInAPasswordFile(t *testing.T) {
 
 		p = s.dave() // it is as good as before
 		p.types(code, newPassword)
-		p.prints("* the one-time code is right, and serves this once: choose a password", "= logged in as dave")
+		p.prints("* the one-time code is right: choose a password, which uses it up", "= logged in as dave")
 	})
 }
 

@@ -263,7 +263,7 @@ var (
 
 	sayReconnecting = saidEvent{Event: "reconnecting", text: "reconnecting …"}
 	sayConnected    = saidEvent{Event: "connected_again", text: "connected again"}
-	sayChoose       = saidEvent{Event: "choose", text: "the one-time code is right, and serves this once: choose a password"}
+	sayChoose       = saidEvent{Event: "choose", text: "the one-time code is right: choose a password, which uses it up"}
 )
 
 func sayUnconfirmed(peer proto.Name) saidEvent {
