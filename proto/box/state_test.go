@@ -2,6 +2,7 @@ package box
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 )
 
@@ -51,6 +52,30 @@ func TestStateStepsAreThoseOfThePage(t *testing.T) {
 	s.Clear()
 	ck = make([]byte, 32)
 	check("Clear")
+}
+
+func TestTwoAreThoseOfThePage(t *testing.T) {
+	key, context := [KeySize]byte{1, 2, 3}, [32]byte{4, 5, 6}
+	long := strings.Repeat("a label longer than the buffer", 10)
+	for _, labels := range [][2]string{{"sim/1 message", "sim/1 step"}, {"", "x"}, {"x", "x"}, {long, "x"}, {"x", long}} {
+		for _, c := range [][]byte{nil, context[:], []byte(long)} {
+			a, b := ExpandTwo(&key, labels[0], labels[1], c)
+			for i, got := range [][KeySize]byte{a, b} {
+				if want := oracleExpand(key[:], append([]byte(labels[i]), c...)); !bytes.Equal(got[:], want) {
+					t.Errorf("ExpandTwo of %q, %d: %x, want %x", labels, i, got, want)
+				}
+			}
+		}
+		a, b := HKDFTwo([]byte("secret"), key[:], labels[0], labels[1], &context)
+		for i, got := range [][KeySize]byte{a, b} {
+			if want := oracleHKDF([]byte("secret"), key[:], append([]byte(labels[i]), context[:]...)); !bytes.Equal(got[:], want) {
+				t.Errorf("HKDFTwo of %q, %d: %x, want %x", labels, i, got, want)
+			}
+		}
+	}
+	if key != [KeySize]byte{1, 2, 3} {
+		t.Error("the key has changed")
+	}
 }
 
 func TestMixHashIsAStep(t *testing.T) {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/binary"
 	"unicode/utf8"
 
@@ -143,29 +144,27 @@ func (c *Conversation) seal(kind Kind, text []byte) []byte {
 	if kind == KindText {
 		size += lengthSize + padded(len(text))
 	}
-	plaintext := make([]byte, plainSize, size)
-	defer clear(plaintext[:size])
-	binary.BigEndian.PutUint64(plaintext, c.handed)
-	plaintext[8] = byte(kind)
-	if kind == KindText {
-		plaintext = binary.BigEndian.AppendUint16(plaintext, uint16(len(text)))
-		plaintext = append(plaintext, text...)
-		plaintext = plaintext[:size]
-	}
-
 	if c.ratchet.next == ours {
 		own := newScalar()
 		c.ratchet, c.sending = c.ratchet.turn(&own)
 		clear(own[:])
 	}
 	c.sealed++
-	key := c.sending.next()
+	key := c.sending.step()
 	defer clear(key[:])
-	c.sending.step()
 	msg := header(TypeMessage, &c.run.CID, clearSize+size+box.TagSize)
 	msg = binary.BigEndian.AppendUint64(msg, c.sealed)
 	msg = append(msg, c.sending.share[:]...)
-	return box.NewAEAD(key[:]).Seal(msg, nonce[:], plaintext, c.data(c.role, c.sealed, &c.sending.share))
+
+	// The plaintext stands where the ciphertext takes its place; the rest of a new slice is the zeros of the padding.
+	msg = binary.BigEndian.AppendUint64(msg, c.handed)
+	msg = append(msg, byte(kind))
+	if kind == KindText {
+		msg = binary.BigEndian.AppendUint16(msg, uint16(len(text)))
+		msg = append(msg, text...)
+	}
+	plaintext := msg[clearSize : clearSize+size]
+	return box.NewAEAD(key[:]).Seal(msg[:clearSize], nonce[:], plaintext, c.data(c.role, c.sealed, &c.sending.share))
 }
 
 // data is a message's associated data: cid ‖ direction ‖ number ‖ share.
@@ -201,23 +200,23 @@ func (c *Conversation) Open(msg []byte) (Received, error) {
 	case number < next:
 		return Received{}, ErrEarlier
 	}
-	share := [shareSize]byte(msg[headerSize+8 : clearSize])
+	share := (*[shareSize]byte)(msg[headerSize+8 : clearSize])
 	ratchet, opening := c.ratchet, c.opening // what they will be if the message is good
 	defer func() {
 		ratchet.clear()
 		opening.clear()
 	}()
-	if !opening.carries(&share) {
+	if !opening.carries(share) {
 		var err error
-		if ratchet, opening, err = c.ratchet.follow(&share); err != nil {
+		if ratchet, opening, err = c.ratchet.follow(share); err != nil {
 			return Received{}, err
 		}
 	}
 
 	from := 1 - c.role
-	key := opening.next()
+	key := opening.step()
 	defer clear(key[:])
-	plaintext, err := box.NewAEAD(key[:]).Open(nil, nonce[:], msg[clearSize:], c.data(from, number, &share))
+	plaintext, err := box.NewAEAD(key[:]).Open(nil, nonce[:], msg[clearSize:], c.data(from, number, share))
 	if err != nil {
 		return Received{}, ErrOpen
 	}
@@ -233,7 +232,6 @@ func (c *Conversation) Open(msg []byte) (Received, error) {
 		return Received{}, ErrViolation
 	}
 
-	opening.step()
 	c.ratchet, c.opening, c.opened = ratchet, opening, number
 	if r.Kind != KindText && c.handed == number-1 {
 		c.handed = number // there is nothing to hand out
@@ -309,11 +307,7 @@ func messageSize(n int) bool {
 	return n <= MaxText && padded(n) == n
 }
 
-func zero(b []byte) bool {
-	for _, x := range b {
-		if x != 0 {
-			return false
-		}
-	}
-	return true
-}
+var zeros [MaxText]byte
+
+// zero reports whether b, a part of a text's body, is zeros. It is compared as a block, not byte by byte.
+func zero(b []byte) bool { return bytes.Equal(b, zeros[:len(b)]) }

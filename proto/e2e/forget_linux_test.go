@@ -129,7 +129,7 @@ func noteConversation(n *memwalk.Notes, c *Conversation) {
 	for _, chain := range []*chain{&c.sending, &c.opening} {
 		if chain.begun {
 			n.Note("a chain key", chain.key[:])
-			key := chain.next()
+			key := nextKey(*chain)
 			n.Note("a message key", key[:])
 			clear(key[:])
 		}

@@ -12,11 +12,11 @@ type chain struct {
 // carries reports whether a message with this share is of the chain.
 func (c *chain) carries(share *[shareSize]byte) bool { return c.begun && *share == c.share }
 
-// next returns the key of the message after the last one.
-func (c *chain) next() [box.KeySize]byte { return box.Expand(&c.key, "sim/1 message", nil) }
-
-// step goes on to the key after that. There is no way back.
-func (c *chain) step() { c.key = box.Expand(&c.key, "sim/1 step", nil) }
+// step returns the key of the message after the last one, and goes on to the key after that. There is no way back.
+func (c *chain) step() (message [box.KeySize]byte) {
+	message, c.key = box.ExpandTwo(&c.key, "sim/1 message", "sim/1 step", nil)
+	return message
+}
 
 func (c *chain) clear() { *c = chain{} }
 
@@ -87,8 +87,8 @@ func (r *ratchet) follow(share *[shareSize]byte) (ratchet, chain, error) {
 // after is what both turns have in common. It clears d, and takes over neither private key nor share: both are answered.
 func (r *ratchet) after(d, share []byte) (ratchet, chain) {
 	defer clear(d)
-	return ratchet{h7: r.h7, root: box.HKDF(d, r.root[:], "sim/1 root", &r.h7)},
-		chain{begun: true, share: [shareSize]byte(share), key: box.HKDF(d, r.root[:], "sim/1 turn", &r.h7)}
+	root, key := box.HKDFTwo(d, r.root[:], "sim/1 root", "sim/1 turn", &r.h7)
+	return ratchet{h7: r.h7, root: root}, chain{begun: true, share: [shareSize]byte(share), key: key}
 }
 
 func (r *ratchet) clear() { *r = ratchet{} }

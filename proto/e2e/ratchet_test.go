@@ -210,7 +210,7 @@ func TestSharesInPlaceOfOthers(t *testing.T) {
 
 // forgedIn is the next message of a dishonest peer, sealed as it should be, but in another chain.
 func forgedIn(c *Conversation, with chain, text string) []byte {
-	number, key := c.sealed+1, with.next()
+	number, key := c.sealed+1, nextKey(with)
 	msg := binary.BigEndian.AppendUint64(header(TypeMessage, &c.run.CID, 0), number)
 	msg = append(msg, with.share[:]...)
 	body := said(0, KindText, []byte{0, byte(len(text))}, []byte(text), make([]byte, 256-len(text)))

@@ -30,8 +30,7 @@ func steal(victim Conversation) *thief {
 // learn keeps what follows from a chain.
 func (s *thief) learn(c chain) {
 	for range 40 {
-		s.keys[c.share] = append(s.keys[c.share], c.next())
-		c.step()
+		s.keys[c.share] = append(s.keys[c.share], c.step())
 	}
 }
 

@@ -324,7 +324,7 @@ func (v *dialogue) play(t *testing.T, opening *openingVector) {
 			is("root", after.root[:])
 			is("turn", chain.key[:])
 		}
-		key := chain.next()
+		key := nextKey(chain)
 		is("message key", key[:])
 
 		from.HandedOut(m.Acknowledged)
