@@ -436,3 +436,23 @@ func TestDisconnectBehindWhatWasReturned(t *testing.T) {
 		t.Fatal("bob keeps the keys")
 	}
 }
+
+// Bob answers alice before she was shown his text, and then says nothing of his own any more. Whatever she writes from then on, he acknowledges.
+func TestAcknowledgementBehindAText(t *testing.T) {
+	b, alice, bob := talking(t)
+	alice.slow = true
+	his := bob.sends(alice, "are you there?")
+	hers := alice.sends(bob, "bob?")
+	b.delivers() // his acknowledgement comes while his text waits to be shown
+	alice.hears(hers, delivered)
+	bob.waitsFor(his)
+	alice.slow = false
+	alice.reads()
+	b.delivers()
+	bob.hears(his, delivered)
+	for range 2 * maxUnsettled {
+		id := alice.sends(bob, "go on")
+		b.delivers()
+		alice.hears(id, delivered)
+	}
+}

@@ -55,6 +55,7 @@ type Conversation struct {
 
 	// numbers up to these have been sealed, opened, and handed out
 	sealed, opened, handed uint64
+	text                   uint64 // the number of the last text that was opened
 }
 
 // conversationKey is K_AB. The secrets are X25519's, ML-KEM's, and CS if the conversation continues another.
@@ -233,9 +234,10 @@ func (c *Conversation) Open(msg []byte) (Received, error) {
 	}
 
 	c.ratchet, c.opening, c.opened = ratchet, opening, number
-	if r.Kind != KindText && c.handed == number-1 {
-		c.handed = number // there is nothing to hand out
+	if r.Kind == KindText {
+		c.text = number
 	}
+	c.handedOut()
 	return r, nil
 }
 
@@ -273,6 +275,15 @@ func parsePlaintext(b []byte) (r Received, err error) {
 // It never goes back, and never beyond what was opened.
 func (c *Conversation) HandedOut(number uint64) {
 	c.handed = max(c.handed, min(number, c.opened))
+	c.handedOut()
+}
+
+// handedOut passes over what has no text, once no text waits: there is nothing to hand out. Otherwise an acknowledgement that was opened while the
+// text before it waited would never be acknowledged itself, nor what comes after it, until the next text.
+func (c *Conversation) handedOut() {
+	if c.handed >= c.text {
+		c.handed = c.opened
+	}
 }
 
 // Clear ends the conversation and forgets its keys. Its digits can still be read.

@@ -357,14 +357,21 @@ func TestAcknowledgementsAreHandedOut(t *testing.T) {
 			t.Errorf("handed out up to %d, want 1: the text waits", ca.handed)
 		}
 		ca.HandedOut(2)
-		ack()
-		if ca.handed != 2 {
-			t.Errorf("handed out up to %d, want 2", ca.handed)
+		if ca.handed != 3 {
+			t.Errorf("handed out up to %d, want 3: what came behind the text has none", ca.handed)
 		}
-		ca.HandedOut(4)
 		ack()
-		if ca.handed != 5 {
-			t.Errorf("handed out up to %d, want 5", ca.handed)
+		if ca.handed != 4 {
+			t.Errorf("handed out up to %d, want 4", ca.handed)
+		}
+		say(t, cb, ca, "five")
+		ack()
+		if ca.handed != 4 {
+			t.Errorf("handed out up to %d, want 4: the text waits", ca.handed)
+		}
+		ca.HandedOut(5)
+		if ca.handed != 6 {
+			t.Errorf("handed out up to %d, want 6", ca.handed)
 		}
 	})
 }
