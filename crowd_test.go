@@ -139,20 +139,26 @@ var errVisitor = errors.New("the client ended, or said nothing")
 
 // result waits for the next line that is a result.
 func (v *visitor) result(within time.Duration) (string, error) {
+	for {
+		line, err := v.line(within)
+		if err != nil || strings.HasPrefix(line, "= ") {
+			return line, err
+		}
+	}
+}
+
+// line waits for the next line.
+func (v *visitor) line(within time.Duration) (string, error) {
 	timeout := time.NewTimer(within)
 	defer timeout.Stop()
-	for {
-		select {
-		case line, ok := <-v.lines:
-			switch {
-			case !ok:
-				return "", errVisitor
-			case strings.HasPrefix(line, "= "):
-				return line, nil
-			}
-		case <-timeout.C:
+	select {
+	case line, ok := <-v.lines:
+		if !ok {
 			return "", errVisitor
 		}
+		return line, nil
+	case <-timeout.C:
+		return "", errVisitor
 	}
 }
 
