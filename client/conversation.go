@@ -205,10 +205,8 @@ func (s *session) handedOut(now time.Time, m message) {
 
 // acknowledge sends what handedOut has gathered.
 func (s *session) acknowledge(now time.Time) {
-	for _, p := range s.sorted() {
-		if p.talk != nil && p.talk.owed {
-			s.flush(now, p)
-		}
+	for _, p := range s.those(func(p *peer) bool { return p.talk != nil && p.talk.owed }) {
+		s.flush(now, p)
 	}
 }
 

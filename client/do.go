@@ -133,7 +133,7 @@ func (r *runner) doAbout(c command) {
 	case verbSend:
 		p := r.add(c, name)
 		if !r.session.send(now, p.id, name, c.text) {
-			r.drop(p, faultBusy, "too many messages wait to be sent: wait for their results")
+			r.drop(p, faultBusy, r.session.noRoom(name, "too many messages wait to be sent: wait for their results"))
 		}
 	case verbTalk:
 		r.talkTo(c.id, name)
@@ -146,7 +146,7 @@ func (r *runner) doAbout(c command) {
 			break
 		}
 		if !r.session.verify(now, p.id, name) {
-			r.drop(p, faultBusy, "too many conversations at once: disconnect one")
+			r.drop(p, faultBusy, r.session.noRoom(name, "digits are asked for too often: wait for the results"))
 		}
 	case verbDisconnect:
 		r.session.disconnect(now, name)

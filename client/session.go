@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -398,6 +399,14 @@ func (s *session) peer(name proto.Name) *peer {
 	return p
 }
 
+// noRoom says why something for a peer was not taken: that they are one too many, or else why.
+func (s *session) noRoom(with proto.Name, why string) string {
+	if s.peer(with) == nil {
+		return fmt.Sprintf("a session has conversations with %d people at the most: wait until some of them have logged out, or log out and in again", maxPeers)
+	}
+	return why
+}
+
 // tick does what is due.
 func (s *session) tick(now time.Time) {
 	for _, p := range s.sorted() {
@@ -451,10 +460,15 @@ func (s *session) end(now time.Time, why string, left uint64) {
 }
 
 // sorted returns the peers by name, so that what a step tells does not depend on a map's order.
-func (s *session) sorted() []*peer {
-	all := make([]*peer, 0, len(s.peers))
+func (s *session) sorted() []*peer { return s.those(func(*peer) bool { return true }) }
+
+// those returns the peers that are, by name: where few are, few have to be sorted.
+func (s *session) those(are func(*peer) bool) []*peer {
+	var all []*peer
 	for _, p := range s.peers {
-		all = append(all, p)
+		if are(p) {
+			all = append(all, p)
+		}
 	}
 	slices.SortFunc(all, func(a, b *peer) int { return a.name.Compare(b.name) })
 	return all

@@ -2,6 +2,7 @@ package client
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -280,6 +281,30 @@ func TestCtrlCWhileLoggingIn(t *testing.T) {
 		p.shows("* press Ctrl-C again to quit")
 		p.presses("\x03")
 		p.exits(ExitInterrupted)
+	})
+}
+
+// A person who would talk with more people than a session can hears what to do.
+func TestOnePersonTooMany(t *testing.T) {
+	story(t, func(t *testing.T, s *fakeServer) {
+		p := s.sits(nil)
+		p.meetsAt("alice")
+		s.meddles(func(_ *guest, f proto.Frame) bool { return f.Type == proto.TypeRelay }) // nobody answers
+		for i := range maxPeers {
+			p.presses(fmt.Sprintf("send peer%d hello", i) + enter)
+		}
+		p.screen()
+		why := []string{"a session has conversations with 256 people at the most: wait until some of them", "have logged out, or log out and in again"}
+		p.presses("send bob hello" + enter)
+		p.shows(why...)
+		p.presses("verify bob" + enter)
+		p.shows(why...)
+		for range maxWaiting {
+			p.presses("verify peer0" + enter)
+		}
+		p.screen()
+		p.presses("verify peer0" + enter)
+		p.shows("digits are asked for too often: wait for the results")
 	})
 }
 
