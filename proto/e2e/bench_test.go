@@ -55,3 +55,15 @@ func BenchmarkOpen(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkAgree is nearly all of a turn: crypto/ecdh computes a private key's public key, whether it is asked for or not, and then the secret.
+func BenchmarkAgree(b *testing.B) {
+	own, other := newScalar(), newScalar()
+	share := other.share()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := own.agree(share); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
