@@ -1,5 +1,6 @@
 """The real server and the real client against this one. Run it with `python3 -m unittest -v`; see README.md."""
 
+import contextlib
 import copy
 import os
 import queue
@@ -456,7 +457,8 @@ class Resumption(Interop):
 
     @staticmethod
     def cut(talker):
-        talker.session.sock.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # on a busy machine the last cut may not have been followed by another connection yet
+            talker.session.sock.shutdown(socket.SHUT_RDWR)
         return talker
 
     def test_texts_over_cuts(self):
