@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,9 +31,21 @@ type actor struct {
 	stderr bytes.Buffer
 }
 
-// startActor starts sim in a directory. The program is this test's own, under the name that makes it call main.
+// watched is the program that the race detector watches; "" where it watches none.
+var watched string
+
+// simFor returns the program that is sim for these arguments. It is this test's own, under the name that makes it call main; in a race run
+// there is another one for those that don't stay, as race_test.go says.
+func simFor(args ...string) (exe string, err error) {
+	if watched != "" && len(args) > 0 && slices.Contains([]string{"server", "client", "demo"}, args[0]) {
+		return watched, nil
+	}
+	return exec.LookPath("sim")
+}
+
+// startActor starts sim in a directory.
 func startActor(dir string, env []string, args ...string) (*actor, error) {
-	exe, err := exec.LookPath("sim")
+	exe, err := simFor(args...)
 	if err != nil {
 		return nil, err
 	}

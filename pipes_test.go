@@ -82,7 +82,7 @@ func TestReaderThatGoesAway(t *testing.T) {
 	for flag, send := range map[string]string{"--no-color": "send bob hello", "--json": `{"cmd":"send","to":"bob","text":"hello"}`} {
 		dir, address := house(t)
 		bob := bobIn(t, dir, address)
-		exe, err := exec.LookPath("sim")
+		exe, err := simFor("client")
 		if err != nil {
 			t.Fatal(err)
 		}

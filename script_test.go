@@ -51,8 +51,26 @@ import (
 // programs are what a story can start by name.
 var programs = map[string]func(){"sim": main}
 
+// programsOfTheRun makes further programs, in a directory that goes with the run: see race_test.go.
+var programsOfTheRun = func(dir string) error { return nil }
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, programs)
+	testscript.Main(staged{m}, programs)
+}
+
+type staged struct{ tests *testing.M }
+
+func (s staged) Run() int {
+	dir, err := os.MkdirTemp("", "sim-programs-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		err = programsOfTheRun(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return s.tests.Run()
 }
 
 func TestScript(t *testing.T) {
@@ -60,6 +78,7 @@ func TestScript(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("SIM_SERVER", "")
+			env.Setenv("GORACE", os.Getenv("GORACE")) // see race_test.go
 			env.Values[actors{}] = map[string]*actor{}
 			env.Values[taps{}] = map[string]*tap{}
 			return nil
@@ -159,7 +178,7 @@ func actorOf(ts *testscript.TestScript, name string) *actor {
 }
 
 func spawn(ts *testscript.TestScript, name string, args ...string) *actor {
-	env := []string{"PATH=" + ts.Getenv("PATH"), "TMPDIR=" + ts.Getenv("TMPDIR"), "HOME=" + ts.Getenv("HOME"), "SIM_SERVER=" + ts.Getenv("SIM_SERVER")}
+	env := []string{"PATH=" + ts.Getenv("PATH"), "TMPDIR=" + ts.Getenv("TMPDIR"), "HOME=" + ts.Getenv("HOME"), "SIM_SERVER=" + ts.Getenv("SIM_SERVER"), "GORACE=" + ts.Getenv("GORACE")}
 	a, err := startActor(ts.MkAbs("."), env, args...)
 	ts.Check(err)
 	ts.Defer(a.kill)

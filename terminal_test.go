@@ -60,7 +60,7 @@ func sitDown(t *testing.T, dir, stdin string, args ...string) *person {
 // sitDownWith starts sim on a terminal, but for the streams that redirect sets.
 func sitDownWith(t *testing.T, dir string, redirect func(*exec.Cmd), args ...string) *person {
 	t.Helper()
-	exe, err := exec.LookPath("sim")
+	exe, err := simFor(args...)
 	if err != nil {
 		t.Fatal(err)
 	}
