@@ -381,34 +381,48 @@ func TestMaxConns(t *testing.T) {
 }
 
 func TestManyClientsAtOnce(t *testing.T) {
-	const clients = 300
+	const clients, patience = 300, 5 * time.Minute
 	names := make([]string, clients)
 	for i := range names {
 		names[i] = fmt.Sprintf("user%03d", i)
 	}
 	w := newWorld(t, names)
 	everybody := make([]*client, clients)
-	var wg sync.WaitGroup
+	var wg, onTheirWay sync.WaitGroup
+	onTheirWay.Add(clients)
+	began, allIn := time.Now(), make(chan struct{})
 	for i := range names {
 		n := w.newcomer(names[i], passwordOf(names[i]))
 		wg.Go(func() {
+			arrived := sync.OnceFunc(onTheirWay.Done)
+			defer arrived()
 			err := n.advance(0, len(steps))
 			if err == nil {
 				everybody[i], err = n.client()
 			}
-			for range 4 { // as a client does: a busy machine may be too slow for the first deadline
+			for err != nil && time.Since(began) < patience { // as a client does: a busy machine may be too slow for a deadline
 				if busy, ok := errors.AsType[*proto.BusyError](err); ok {
 					time.Sleep(time.Duration(busy.Seconds) * time.Second)
 				}
-				if err != nil {
-					everybody[i], err = w.try(names[i], passwordOf(names[i]))
-				}
+				everybody[i], err = w.try(names[i], passwordOf(names[i]))
 			}
 			if err != nil {
 				t.Errorf("%s: %v", names[i], err)
+				return
+			}
+			arrived()
+			for waits := true; waits; {
+				select {
+				case <-allIn:
+					waits = false
+				case <-time.After(idleTime / 3): // who is in stays in, however long the others take
+					everybody[i].ping()
+				}
 			}
 		})
 	}
+	onTheirWay.Wait()
+	close(allIn)
 	wg.Wait()
 	if t.Failed() {
 		return
