@@ -11,7 +11,8 @@ import (
 
 // In a race run there are two programs. The servers, clients and demos that a test starts itself are its own program, which the detector
 // watches: they stay, and goroutines meet in them. `sim` on the PATH, which admins, shells and stories run to its end, is built once
-// without the detector, which would make each of its some hundreds of starts five times as dear: a library fills its tables then.
+// without the detector, which would make each of its some hundreds of starts five times as dear: a library fills its tables then. The stories
+// aboutFiles have no other one.
 func init() {
 	programsOfTheRun = func(dir string) (err error) {
 		if watched, err = exec.LookPath("sim"); err != nil {
