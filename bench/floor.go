@@ -218,7 +218,7 @@ func (s *floorServer) process() *process { return s.run }
 func (s *floorServer) stop()             { s.run.stop() }
 
 func (s *floorServer) enter(n int) (*floorEnd, error) {
-	socket, err := net.Dial("tcp", s.run.first)
+	socket, err := dialer(n).Dial("tcp", s.run.first)
 	if err != nil {
 		return nil, err
 	}

@@ -153,7 +153,11 @@ func (s *stand) resting(d time.Duration) (float64, error) {
 	before, err1 := s.server.process().cpu()
 	time.Sleep(d)
 	after, err2 := s.server.process().cpu()
-	return (after - before).Seconds() / d.Seconds(), errors.Join(err1, err2)
+	var lost error
+	if sim, ok := s.server.(*simServer); ok {
+		lost = sim.idlers.health()
+	}
+	return (after - before).Seconds() / d.Seconds(), errors.Join(err1, err2, lost)
 }
 
 // printGrowth writes a table as docs/PERFORMANCE.md has it.

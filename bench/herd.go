@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"sync"
 	"time"
@@ -30,17 +29,18 @@ type herdTime struct {
 
 // measureHerd lets sessions in, cuts them all, and waits until all have resumed.
 func measureHerd(o *options, dir string) (*herdTime, error) {
-	resumable := *o
-	resumable.seen = true
-	srv, err := startSimServer(&resumable, dir, o.herd, cheapArgon, quick{})
+	srv, err := startSimServer(o, dir, o.herd, cheapArgon, quick{})
 	if err != nil {
 		return nil, err
 	}
 	defer srv.stop()
+	srv.seen = true
 	progress("%d sessions come in", o.herd)
 	ends := make([]*simEnd, o.herd)
 	if err := crowd(o.herd, func(n int) (err error) {
-		ends[n], err = srv.enter(n)
+		if ends[n], err = srv.enter(n, busyBuffer); err == nil {
+			srv.busy.add(ends[n])
+		}
 		return err
 	}); err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func measureHerd(o *options, dir string) (*herdTime, error) {
 		all.Go(func() {
 			for {
 				dials <- struct{}{}
-				errs[i] = e.comeBack(srv.address)
+				errs[i] = e.comeBack(i, srv.address)
 				<-dials
 				took[i] = time.Since(began)
 				if errs[i] == nil || errors.Is(errs[i], proto.ErrRefused) || took[i] > herdPatience {
@@ -91,9 +91,9 @@ func measureHerd(o *options, dir string) (*herdTime, error) {
 	return h, err
 }
 
-// comeBack resumes the session over a connection of its own, and hears from the server there.
-func (e *simEnd) comeBack(server proto.Address) error {
-	socket, err := net.Dial("tcp", server.Host)
+// comeBack resumes the session of user n over a connection of its own, and hears from the server there.
+func (e *simEnd) comeBack(n int, server proto.Address) error {
+	socket, err := dialer(n).Dial("tcp", server.Host)
 	if err != nil {
 		return err
 	}

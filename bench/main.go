@@ -32,6 +32,7 @@ type options struct {
 	easy   bool
 	growth bool
 	herd   int
+	most   int
 }
 
 func main() {
@@ -50,10 +51,11 @@ func main() {
 	flag.IntVar(&o.idle, "idle", 1000, "connections whose memory is measured; 0 for none. 10,000 of sim's take some minutes without -easy")
 	flag.StringVar(&o.sim, "sim", "", "sim's `BINARY`; without it one is built from the working tree")
 	flag.StringVar(&o.svg, "svg", "bench.svg", "the plot's `FILE`; empty for none")
-	flag.BoolVar(&o.seen, "seen", false, "sim's sessions can be resumed: the server keeps what it sent until the client has seen it, and has room for a -window of 32")
+	flag.BoolVar(&o.seen, "seen", false, "with -most: the sessions can be resumed, as those of sim-seen")
 	flag.BoolVar(&o.easy, "easy", false, "sim's server is its package in this program, with a puzzle of 4 bits: thousands come in within a minute")
 	flag.BoolVar(&o.growth, "growth", false, "measure how sim's cost grows with sessions and with the size of a text, and nothing else; see -easy and -svg")
 	flag.IntVar(&o.herd, "herd", 0, "let so many sessions of sim lose their connections at once and come back, and measure nothing else; see -easy")
+	flag.IntVar(&o.most, "most", 0, "let so many sessions of sim in, or as many as this machine lets, tell what they hold and what stopped them, and measure nothing else; see -easy")
 	flag.Parse()
 	if o.batch < 1 || o.batch > maxBatch || o.window < o.batch || o.rounds < 1 || flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "bench: a batch has 1 to 60 texts, a window at least a batch, and there is at least one round; go run . -h tells the flags")
@@ -127,6 +129,13 @@ func run(o *options) error {
 		h, err := measureHerd(o, dir)
 		if err == nil {
 			h.print(os.Stdout, o.herd)
+		}
+		return err
+	}
+	if o.most > 0 {
+		m, err := measureMost(o, dir)
+		if err == nil {
+			m.print(os.Stdout)
 		}
 		return err
 	}

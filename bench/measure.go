@@ -223,15 +223,18 @@ func newStand(o *options, dir string, sys *system) (*stand, error) {
 	return s, err
 }
 
-// crowd does n things, a few at once.
+// crowd does n things, a few at once, until one fails.
 func crowd(n int, do func(int) error) error {
 	var next atomic.Int64
+	var failed atomic.Bool
 	errs := make([]error, entering)
 	var all sync.WaitGroup
 	for w := range entering {
 		all.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n && errs[w] == nil; i = int(next.Add(1)) - 1 {
-				errs[w] = do(i)
+			for i := int(next.Add(1)) - 1; i < n && !failed.Load(); i = int(next.Add(1)) - 1 {
+				if errs[w] = do(i); errs[w] != nil {
+					failed.Store(true)
+				}
 			}
 		})
 	}

@@ -104,7 +104,7 @@ const (
 )
 
 func (s *mosquittoServer) enter(id string, topic int) (*mqttEnd, error) {
-	conn, err := tls.Dial("tcp", s.host, clientTLS)
+	conn, err := tls.DialWithDialer(dialer(topic), "tcp", s.host, clientTLS)
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,7 @@ func (s *natsServer) idle(n int) (end, error) { return s.enter(n) }
 
 // enter connects an end, and subscribes to the subject of a pair.
 func (s *natsServer) enter(subject int) (*natsEnd, error) {
-	conn, err := tls.Dial("tcp", s.run.first, clientTLS)
+	conn, err := tls.DialWithDialer(dialer(subject), "tcp", s.run.first, clientTLS)
 	if err != nil {
 		return nil, err
 	}

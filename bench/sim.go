@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,9 +30,11 @@ import (
 
 const (
 	thePassword = "copper-anvil-62-violet" // everybody's
-	pingEvery   = 25 * time.Second         // the server ends a session that says nothing for 75 s
-	seenFrames  = 32                       // frames received, after which a Seen is due
+	busyBuffer  = 2 * proto.MaxRecord      // of an end that reads
+	seenFrames  = 16                       // frames received, after which a Seen is due
+	seenRoom    = 90                       // texts that a server has room for until they were seen, with some to spare
 	easyPuzzle  = 4                        // bits
+	spareConns  = 64                       // of the server, beyond two for each end: a resumed session has two for a moment
 	sealedTexts = 1024                     // of a sender whose texts are sealed beforehand, at the most
 	sealedBytes = sealedTexts * textSize   // of these texts
 )
@@ -47,9 +50,8 @@ type simServer struct {
 	sealed  bool // texts are sealed before they are measured, and not opened
 	seen    bool
 
-	mu   sync.Mutex
-	ends []*simEnd
-	quit chan struct{}
+	busy, idlers flock // sessions in pairs, and those that only stay
+	quit         chan struct{}
 }
 
 func startSim(o *options, dir string, ends int) (server, error) {
@@ -65,6 +67,15 @@ func startSealedSim(o *options, dir string, ends int) (server, error) {
 	return s, nil
 }
 
+func startSeenSim(o *options, dir string, ends int) (server, error) {
+	s, err := startSimServer(o, dir, ends, cheapArgon, quick{})
+	if err != nil {
+		return nil, err
+	}
+	s.seen = true
+	return s, nil
+}
+
 func startSimServer(o *options, dir string, people int, params password.Params, deriver password.Deriver) (*simServer, error) {
 	home, err := os.MkdirTemp(dir, "sim-")
 	if err != nil {
@@ -74,23 +85,23 @@ func startSimServer(o *options, dir string, people int, params password.Params, 
 	if err := register(db, people, params, deriver); err != nil {
 		return nil, err
 	}
-	run, err := o.startBinary(dir, db)
+	run, err := o.startBinary(dir, db, 2*people+spareConns)
 	if err != nil {
 		return nil, err
 	}
-	s := &simServer{run: run, deriver: deriver, seen: o.seen, quit: make(chan struct{})}
+	s := &simServer{run: run, deriver: deriver, quit: make(chan struct{})}
 	if s.address, err = proto.ParseAddress(run.first); err != nil {
 		run.stop()
 		return nil, err
 	}
-	go s.ping()
+	go s.keepAlive()
 	return s, nil
 }
 
-// startBinary starts the server's process.
-func (o *options) startBinary(dir, db string) (*process, error) {
+// startBinary starts the server's process, which takes so many connections, if it may open as many files.
+func (o *options) startBinary(dir, db string, conns int) (*process, error) {
 	if o.easy {
-		return startRole("sim", db)
+		return startRole("sim", db, strconv.Itoa(conns))
 	}
 	if o.sim == "" {
 		o.sim = filepath.Join(dir, "sim")
@@ -100,18 +111,18 @@ func (o *options) startBinary(dir, db string) (*process, error) {
 			return nil, fmt.Errorf("build sim (run this in the folder bench, or name a binary with -sim): %w\n%s", err, out)
 		}
 	}
-	return startProcess(o.sim, "server", "--db", db, "--listen", "127.0.0.1:0", "--log-level", "error")
+	return startProcess(o.sim, "server", "--db", db, "--listen", "127.0.0.1:0", "--log-level", "error", "--max-conns", strconv.Itoa(conns))
 }
 
 // serveEasySim serves as the binary does, but for the puzzle.
-func serveEasySim(db string) error {
+func serveEasySim(db string, conns int) error {
 	st, err := store.Open(db, store.Options{Existing: true})
 	if err != nil {
 		return err
 	}
 	defer st.Close()
 	s, err := simserver.New(simserver.Config{
-		Listen: "127.0.0.1:0", Admin: simserver.AdminPath(db), Store: st, PuzzleBits: easyPuzzle, Log: slog.New(slog.DiscardHandler),
+		Listen: "127.0.0.1:0", Admin: simserver.AdminPath(db), Store: st, MaxConns: conns, PuzzleBits: easyPuzzle, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return err
@@ -132,18 +143,16 @@ func register(path string, people int, params password.Params, deriver password.
 		return err
 	}
 	directory := simserver.NewDirectory(st)
-	for n := range people {
+	err = crowd(people, func(n int) error {
 		name := nameOf(n)
 		salt := directory.Salt(name)
 		secret, err := deriver.Derive([]byte(thePassword), &salt, params)
 		if err != nil {
-			return errors.Join(err, st.Close())
+			return err
 		}
-		if err := st.Add(name.String(), store.Account{Verifier: *srp.Verifier(name.String(), &salt, secret)}, store.OnFile()); err != nil {
-			return errors.Join(err, st.Close())
-		}
-	}
-	return st.Close()
+		return st.Add(name.String(), store.Account{Verifier: *srp.Verifier(name.String(), &salt, secret)}, store.OnFile())
+	})
+	return errors.Join(err, st.Close())
 }
 
 func nameOf(n int) proto.Name {
@@ -161,27 +170,9 @@ func (s *simServer) stop() {
 	s.run.stop()
 }
 
-// ping keeps all sessions alive.
-func (s *simServer) ping() {
-	for tick := time.NewTicker(pingEvery); ; {
-		select {
-		case <-tick.C:
-		case <-s.quit:
-			tick.Stop()
-			return
-		}
-		s.mu.Lock()
-		ends := s.ends
-		s.mu.Unlock()
-		for _, e := range ends {
-			e.write(proto.AppendPing(nil, [8]byte{}))
-		}
-	}
-}
-
-// enter logs user n in.
-func (s *simServer) enter(n int) (*simEnd, error) {
-	socket, err := net.Dial("tcp", s.address.Host)
+// enter logs user n in. The end reads with a buffer of that size.
+func (s *simServer) enter(n, buffer int) (*simEnd, error) {
+	socket, err := dialer(n).Dial("tcp", s.address.Host)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +181,7 @@ func (s *simServer) enter(n int) (*simEnd, error) {
 		socket.Close()
 		return nil, fmt.Errorf("log in: %w", err)
 	}
-	e := &simEnd{socket: socket, in: bufio.NewReaderSize(socket, 2*proto.MaxRecord), session: session, sealed: s.sealed, seen: s.seen}
+	e := &simEnd{socket: socket, in: bufio.NewReaderSize(socket, buffer), session: session, sealed: s.sealed, seen: s.seen}
 	first := proto.AppendPing(nil, [8]byte{})
 	if e.seen {
 		e.resumption = proto.NewResumption(session)
@@ -202,23 +193,22 @@ func (s *simServer) enter(n int) (*simEnd, error) {
 	if _, err := e.await(proto.TypePong); err != nil { // from then on the server lists the session
 		return nil, err
 	}
-	s.mu.Lock()
-	s.ends = append(s.ends, e)
-	s.mu.Unlock()
 	return e, nil
 }
 
-// idle keeps nothing of its own waiting: what the server sends to it, a Pong now and then, stays in the socket's buffer.
-func (s *simServer) idle(n int) (end, error) { return s.enter(n) }
-
 func (s *simServer) pair(n int) (from, to end, err error) {
-	a, err := s.enter(2 * n)
+	a, err := s.enter(2*n, busyBuffer)
 	if err != nil {
 		return nil, nil, err
 	}
-	b, err := s.enter(2*n + 1)
+	b, err := s.enter(2*n+1, busyBuffer)
 	if err != nil {
 		return nil, nil, err
+	}
+	s.busy.add(a)
+	s.busy.add(b)
+	if s.seen {
+		b.grants, a.granted = true, make(chan int, seenRoom)
 	}
 	if err := converse(a, b); err != nil {
 		return nil, nil, fmt.Errorf("open a conversation: %w", err)
@@ -256,6 +246,8 @@ type simEnd struct {
 	sealed  bool
 	seen    bool
 	failed  atomic.Pointer[error] // what drain met
+	grants  bool                  // it receives, and tells the sender what it told the server to have seen
+	granted chan int              // to the sender: texts that were seen
 
 	resumption *proto.Resumption // of a session that can be resumed
 
@@ -265,6 +257,7 @@ type simEnd struct {
 	// owned by the sender
 	frames  []byte
 	sizes   []int    // of frames
+	unseen  int      // texts sent, and not known to be seen
 	ready   [][]byte // texts that are sealed already
 	nextOne int
 
@@ -273,6 +266,8 @@ type simEnd struct {
 	record []byte
 	number uint64 // of numbered frames received
 	told   uint64
+
+	pinged bool // owned by keepAlive: a Pong has to come
 }
 
 func (e *simEnd) close() { e.socket.Close() }
@@ -302,6 +297,9 @@ func (e *simEnd) writeAll(frames []byte, sizes []int) error {
 func (e *simEnd) send(texts int) error {
 	if err := e.failed.Load(); err != nil {
 		return *err
+	}
+	if err := e.awaitRoom(texts); err != nil {
+		return err
 	}
 	e.frames, e.sizes = e.frames[:0], e.sizes[:0]
 	for range texts {
@@ -352,7 +350,7 @@ func (e *simEnd) handle(f proto.Frame) (isText bool, err error) {
 		return false, nil
 	case proto.TypeRelayed:
 	default:
-		return false, fmt.Errorf("the server sent %v: a smaller -window may help", f.Type)
+		return false, unexpected(f.Type)
 	}
 	r, ok := proto.ParseRelayed(f.Body)
 	if !ok || r.From != e.peer {
@@ -367,6 +365,10 @@ func (e *simEnd) handle(f proto.Frame) (isText bool, err error) {
 	}
 	e.talk.HandedOut(got.Number)
 	return true, nil
+}
+
+func unexpected(t proto.Type) error {
+	return fmt.Errorf("the server sent %v: a smaller -window may help", t)
 }
 
 // open reads and opens one record.
@@ -390,7 +392,7 @@ func (e *simEnd) open() (proto.Frames, error) {
 	return frames, e.count(frames)
 }
 
-// count counts the numbered frames of a record, and tells the server of them when that is due.
+// count counts the numbered frames of a record, and tells the server of them when that is due. Whom it grants hears of it behind that.
 func (e *simEnd) count(frames proto.Frames) error {
 	for f, ok := frames.Next(); ok; f, ok = frames.Next() {
 		if f.Type.Numbered() {
@@ -400,8 +402,13 @@ func (e *simEnd) count(frames proto.Frames) error {
 	if e.number-e.told < seenFrames {
 		return nil
 	}
+	tell := proto.AppendSeen(nil, e.number)
+	if e.grants {
+		grant := binary.BigEndian.AppendUint64(nil, e.number-e.told)
+		tell = proto.AppendRelay(tell, proto.Relay{To: e.peer, Tag: e.tag, Message: grant})
+	}
 	e.told = e.number
-	return e.write(proto.AppendSeen(nil, e.number))
+	return e.write(tell)
 }
 
 // await reads until a frame of a type comes.
@@ -423,13 +430,47 @@ func (e *simEnd) await(want proto.Type) (proto.Frame, error) {
 	}
 }
 
-// drain reads what the server has to say to a sender.
+// drain reads what the server has to say to a sender, which is what its peer grants, where sessions can be resumed.
 func (e *simEnd) drain() {
-	_, err := e.receive()
-	if err == nil {
-		err = errors.New("a text came to its sender")
+	err := error(nil)
+	for err == nil {
+		var frames proto.Frames
+		frames, err = e.open()
+		for f, ok := frames.Next(); ok && err == nil; f, ok = frames.Next() {
+			err = e.take(f)
+		}
 	}
 	e.failed.CompareAndSwap(nil, &err)
+}
+
+// take takes a frame that is for a sender.
+func (e *simEnd) take(f proto.Frame) error {
+	switch f.Type {
+	case proto.TypePong, proto.TypeSeen:
+		return nil
+	case proto.TypeRelayed:
+		if r, ok := proto.ParseRelayed(f.Body); ok && e.granted != nil && len(r.Message) == 8 {
+			e.granted <- int(binary.BigEndian.Uint64(r.Message))
+			return nil
+		}
+		return errors.New("a text came to its sender")
+	}
+	return unexpected(f.Type)
+}
+
+// awaitRoom waits until the server has room for texts that it keeps until they were seen. That others have come says nothing of it: the
+// receiver's Seen may be on its way.
+func (e *simEnd) awaitRoom(texts int) error {
+	for e.granted != nil && e.unseen+texts > seenRoom {
+		select {
+		case n := <-e.granted:
+			e.unseen -= n
+		case <-time.After(drainWait):
+			return errLost
+		}
+	}
+	e.unseen += texts
+	return nil
 }
 
 // converse opens a conversation between two sessions, through the server: docs/PROTOCOL.md, section 7.

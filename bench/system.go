@@ -1,6 +1,10 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"net"
+	"strconv"
+)
 
 // A system is a server that is measured, and its clients.
 type system struct {
@@ -31,6 +35,7 @@ type end interface {
 var systems = []system{
 	{name: "sim", what: "sim", start: startSim},
 	{name: "sim-sealed", what: "sim, texts sealed beforehand", start: startSealedSim},
+	{name: "sim-seen", what: "sim, sessions that can be resumed", start: startSeenSim},
 	{name: "nats", what: "NATS", start: startNATS},
 	{name: "mosquitto", what: "Mosquitto, QoS 0", missing: noMosquitto, start: startMosquitto},
 	{name: "tls", what: "floor: two TLS hops, no routing", floor: true, start: startFloor("tls")},
@@ -45,9 +50,22 @@ func serve(role string, args []string) error {
 	case "tls", "records":
 		return serveFloor(role)
 	case "sim":
-		if len(args) == 1 {
-			return serveEasySim(args[0])
+		if len(args) != 2 {
+			break
 		}
+		conns, err := strconv.Atoi(args[1])
+		if err != nil {
+			return err
+		}
+		return serveEasySim(args[0], conns)
 	}
 	return fmt.Errorf("no role %q with %d arguments", role, len(args))
+}
+
+// endsEach is how many ends connect from one address: it has some 28,000 ports, of which others have taken theirs.
+const endsEach = 10_000
+
+// dialer connects end n, from an address of this machine.
+func dialer(n int) *net.Dialer {
+	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+n/endsEach))}}
 }
