@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // Mosquitto: MQTT 3.1.1, QoS 0, over TLS.
@@ -38,12 +37,10 @@ func startMosquitto(_ *options, dir string, _ int) (server, error) {
 	if err := writeCertificate(home); err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free, until a moment later
+	host, err := freeHost()
 	if err != nil {
 		return nil, err
 	}
-	host := listener.Addr().String()
-	listener.Close()
 	_, port, err := net.SplitHostPort(host)
 	if err != nil {
 		return nil, err
@@ -61,14 +58,7 @@ func startMosquitto(_ *options, dir string, _ int) (server, error) {
 	if err != nil {
 		return nil, err
 	}
-	for began := time.Now(); time.Since(began) < startWait; time.Sleep(10 * time.Millisecond) { // it does not say when it listens
-		if conn, err := net.Dial("tcp", host); err == nil {
-			conn.Close()
-			return &mosquittoServer{run, host}, nil
-		}
-	}
-	run.stop()
-	return nil, run.unready("mosquitto")
+	return &mosquittoServer{run, host}, run.awaitListener("mosquitto", host)
 }
 
 func (s *mosquittoServer) process() *process { return s.run }
@@ -108,7 +98,7 @@ func (s *mosquittoServer) enter(id string, topic int) (*mqttEnd, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &mqttEnd{conn: conn, in: bufio.NewReaderSize(conn, 32<<10)}
+	e := &mqttEnd{copier: copier{conn: conn}, in: bufio.NewReaderSize(conn, 32<<10)}
 	e.one = mqttPacket(mqttPublish, append(mqttString(fmt.Sprintf("p/%d", topic)), theText...))
 	const cleanSession, keepAlive = 2, 0 // none
 	hello := append(mqttString("MQTT"), 4, cleanSession, 0, keepAlive)
@@ -124,13 +114,9 @@ func mqttPacket(kind byte, body []byte) []byte {
 }
 
 type mqttEnd struct {
-	conn net.Conn
-	in   *bufio.Reader
-	one  []byte // a PUBLISH
-	out  []byte
+	copier
+	in *bufio.Reader
 }
-
-func (e *mqttEnd) close() { e.conn.Close() }
 
 func (e *mqttEnd) subscribe(topic int) error {
 	body := append([]byte{0, 1}, mqttString(fmt.Sprintf("p/%d", topic))...)
@@ -163,15 +149,6 @@ func (e *mqttEnd) header() (kind byte, size int, err error) {
 	}
 	n, err := binary.ReadUvarint(e.in)
 	return kind, int(n), err
-}
-
-func (e *mqttEnd) send(texts int) error {
-	e.out = e.out[:0]
-	for range texts {
-		e.out = append(e.out, e.one...)
-	}
-	_, err := e.conn.Write(e.out)
-	return err
 }
 
 // receive reads a text, and those that have come with it.

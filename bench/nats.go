@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strconv"
 
@@ -69,7 +68,7 @@ func (s *natsServer) enter(subject int) (*natsEnd, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &natsEnd{conn: conn, in: bufio.NewReaderSize(conn, 32<<10)}
+	e := &natsEnd{copier: copier{conn: conn}, in: bufio.NewReaderSize(conn, 32<<10)}
 	e.one = fmt.Appendf(nil, "PUB p.%d %d\r\n%s\r\n", subject, textSize, theText)
 	if _, err := fmt.Fprintf(conn, "CONNECT {\"verbose\":false,\"pedantic\":false,\"tls_required\":true,\"echo\":false}\r\nSUB p.%d 1\r\nPING\r\n", subject); err != nil {
 		return nil, err
@@ -86,21 +85,8 @@ func (s *natsServer) enter(subject int) (*natsEnd, error) {
 }
 
 type natsEnd struct {
-	conn net.Conn
-	in   *bufio.Reader
-	one  []byte // a PUB
-	out  []byte
-}
-
-func (e *natsEnd) close() { e.conn.Close() }
-
-func (e *natsEnd) send(texts int) error {
-	e.out = e.out[:0]
-	for range texts {
-		e.out = append(e.out, e.one...)
-	}
-	_, err := e.conn.Write(e.out)
-	return err
+	copier
+	in *bufio.Reader
 }
 
 // receive reads a text, and those that have come with it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -83,6 +84,26 @@ func startProcess(name string, args ...string) (*process, error) {
 // unready says what a server that was stopped had to say.
 func (p *process) unready(name string) error {
 	return fmt.Errorf("%s did not start: %s", name, bytes.TrimSpace(p.stderr.Bytes()))
+}
+
+// freeHost is an address with a port that is free, until a moment later: for a server that does not say where it listens.
+func freeHost() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+// awaitListener waits until a server listens that does not say when it does; one that does not is stopped.
+func (p *process) awaitListener(name, host string) error {
+	for began := time.Now(); time.Since(began) < startWait; time.Sleep(10 * time.Millisecond) {
+		if conn, err := net.Dial("tcp", host); err == nil {
+			return conn.Close()
+		}
+	}
+	p.stop()
+	return p.unready(name)
 }
 
 // startRole starts this program again, as a server.

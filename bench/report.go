@@ -73,5 +73,8 @@ func versions() string {
 	if noMosquitto() == "" {
 		list = append(list, "Mosquitto "+mosquittoVersion())
 	}
+	if noDERP() == "" {
+		list = append(list, "DERP of Tailscale "+derpVersion())
+	}
 	return strings.Join(list, ", ")
 }

@@ -32,12 +32,31 @@ type end interface {
 	close()
 }
 
+// A copier is the sending half of an end that writes the same bytes for each text.
+type copier struct {
+	conn net.Conn
+	one  []byte
+	out  []byte
+}
+
+func (c *copier) send(texts int) error {
+	c.out = c.out[:0]
+	for range texts {
+		c.out = append(c.out, c.one...)
+	}
+	_, err := c.conn.Write(c.out)
+	return err
+}
+
+func (c *copier) close() { c.conn.Close() }
+
 var systems = []system{
 	{name: "sim", what: "sim", start: startSim},
 	{name: "sim-sealed", what: "sim, texts sealed beforehand", start: startSealedSim},
 	{name: "sim-seen", what: "sim, sessions that can be resumed", start: startSeenSim},
 	{name: "nats", what: "NATS", start: startNATS},
 	{name: "mosquitto", what: "Mosquitto, QoS 0", missing: noMosquitto, start: startMosquitto},
+	{name: "derp", what: "Tailscale DERP", missing: noDERP, start: startDERP},
 	{name: "tls", what: "floor: two TLS hops, no routing", floor: true, start: startFloor("tls")},
 	{name: "records", what: "floor: two record hops, no routing", floor: true, start: startFloor("records")},
 }
