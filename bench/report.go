@@ -76,5 +76,8 @@ func versions() string {
 	if noDERP() == "" {
 		list = append(list, "DERP of Tailscale "+derpVersion())
 	}
+	if noErgo() == "" {
+		list = append(list, "Ergo "+ergoVersion())
+	}
 	return strings.Join(list, ", ")
 }

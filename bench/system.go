@@ -57,6 +57,7 @@ var systems = []system{
 	{name: "nats", what: "NATS", start: startNATS},
 	{name: "mosquitto", what: "Mosquitto, QoS 0", missing: noMosquitto, start: startMosquitto},
 	{name: "derp", what: "Tailscale DERP", missing: noDERP, start: startDERP},
+	{name: "ergo", what: "Ergo IRC", missing: noErgo, start: startErgo},
 	{name: "tls", what: "floor: two TLS hops, no routing", floor: true, start: startFloor("tls")},
 	{name: "records", what: "floor: two record hops, no routing", floor: true, start: startFloor("records")},
 }
