@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	seenFrames  = 16                     // frames received, after which a Seen is due
+	seenFrames  = 32                     // frames received, after which a Seen is due
 	seenRoom    = 90                     // texts that a server has room for until they were seen, with some to spare
 	sealedTexts = 1024                   // of a sender whose texts are sealed beforehand, at the most
 	sealedBytes = sealedTexts * textSize // of these texts
@@ -213,6 +213,16 @@ func (e *simEnd) count(frames proto.Frames) error {
 	}
 	e.told = e.number
 	return e.write(tell)
+}
+
+// tellAll tells the server that all was seen, and waits until it knows.
+func (e *simEnd) tellAll() error {
+	e.told = e.number
+	if err := e.write(proto.AppendPing(proto.AppendSeen(nil, e.number), [8]byte{})); err != nil {
+		return err
+	}
+	_, err := e.await(proto.TypePong)
+	return err
 }
 
 // await reads until a frame of a type comes.

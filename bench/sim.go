@@ -195,10 +195,16 @@ func (s *simServer) pair(n int) (from, to end, err error) {
 	s.busy.add(a)
 	s.busy.add(b)
 	if s.seen {
-		b.grants, a.granted = true, make(chan int, seenRoom)
+		a.granted = make(chan int, seenRoom)
 	}
 	if err := converse(a, b); err != nil {
 		return nil, nil, fmt.Errorf("open a conversation: %w", err)
+	}
+	if s.seen {
+		b.grants = true
+		if err := b.tellAll(); err != nil { // of the conversation's beginning, so that it is not granted
+			return nil, nil, err
+		}
 	}
 	if s.sealed {
 		if err := a.sealBeforehand(theText); err != nil {
