@@ -61,6 +61,10 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench: a batch has 1 to 60 texts, a window at least a batch, and there is at least one round; go run . -h tells the flags")
 		os.Exit(2)
 	}
+	if o.seen && o.most == 0 {
+		fmt.Fprintln(os.Stderr, "bench: -seen goes with -most; elsewhere -only sim-seen")
+		os.Exit(2)
+	}
 	if err := run(&o); err != nil {
 		fatal(err)
 	}
