@@ -116,6 +116,16 @@ func TestPlot(t *testing.T) {
 		t.Error(picture)
 	}
 	wellFormed(t, picture)
+
+	var all []*result
+	for i := range systems {
+		r := &result{system: &systems[i]}
+		r.add(latency50, 120)
+		all = append(all, r)
+	}
+	if n := strings.Count(string(plot(all)), "#c0504d"); n != 3 {
+		t.Errorf("%d bars are in sim's colour, of which it has 3", n)
+	}
 }
 
 func wellFormed(t *testing.T, document string) {

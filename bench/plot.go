@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"strings"
 )
 
 // Sizes of the plot, in its own units.
@@ -50,7 +51,7 @@ func drawBar(b *bytes.Buffer, r *result, m measure, y int, full float64) {
 	switch {
 	case r.system.floor:
 		fill = "#cccccc"
-	case r.system.name == "sim" || r.system.name == "sim-sealed":
+	case strings.HasPrefix(r.system.name, "sim"):
 		fill = "#c0504d"
 	}
 	fmt.Fprintf(b, `<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/>`+"\n", labelWidth, y, x(median)-labelWidth, barHeight, fill)
