@@ -67,7 +67,11 @@ func (s *simServer) keepAlive() {
 		busy, idlers := s.busy.all(), s.idlers.all()
 		began, n := time.Now(), len(busy)+len(idlers)
 		for i := range n + 1 {
-			pause.Reset(time.Until(began.Add(pingEvery * time.Duration(i) / time.Duration(max(n, 1)))))
+			due := began.Add(pingEvery) // the end of the round
+			if i < n {
+				due = began.Add(pingEvery * time.Duration(i) / time.Duration(n))
+			}
+			pause.Reset(time.Until(due))
 			select {
 			case <-pause.C:
 			case <-s.quit:

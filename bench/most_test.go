@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sim/proto"
 )
 
 // A sender doesn't send what the server has no room to keep, whatever has arrived.
@@ -27,6 +30,25 @@ func TestSenderWaitsForWhatWasSeen(t *testing.T) {
 		}
 		if err := e.awaitRoom(1); !errors.Is(err, errLost) {
 			t.Errorf("more than there is room for: %v", err)
+		}
+	})
+}
+
+// A session that the server ended is no session that it holds.
+func TestSessionThatWasNotKeptAliveIsNoticed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &simServer{quit: make(chan struct{})}
+		defer close(s.quit)
+		go s.keepAlive()
+		if time.Sleep(2 * pingEvery); s.idlers.health() != nil {
+			t.Error(s.idlers.health())
+		}
+		here, there := net.Pipe()
+		there.Close()
+		s.idlers.add(&simEnd{socket: here, in: bufio.NewReader(here), session: &proto.Session{Name: nameOf(7)}, pinged: true})
+		time.Sleep(2 * pingEvery)
+		if err := s.idlers.health(); !errors.Is(err, io.EOF) || !strings.Contains(err.Error(), "user7 was not kept alive") {
+			t.Errorf("%v", err)
 		}
 	})
 }
