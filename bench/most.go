@@ -58,6 +58,7 @@ func measureMost(o *options, dir string) (*holding, error) {
 	time.Sleep(settleTime)
 	held, err2 := run.resident()
 	h.fresh = held - memory
+	time.Sleep(pingEvery) // then the keep-alives are those of all
 	if h.resting, err = (&stand{server: srv}).resting(mostPings * pingEvery); err != nil {
 		return nil, err
 	}
