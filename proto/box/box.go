@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"reflect"
 )
 
 // Sizes in bytes.
@@ -41,7 +42,9 @@ var nonce [12]byte
 func Seal(key *[KeySize]byte, label string, direction Direction, context *[32]byte, plaintext []byte) []byte {
 	out := make([]byte, SaltSize, len(plaintext)+Overhead)
 	rand.Read(out)
-	return aead(key, out, label, direction, context).Seal(out, nonce[:], plaintext, nil)
+	once := aead(key, out, label, direction, context)
+	defer Forget(once)
+	return once.Seal(out, nonce[:], plaintext, nil)
 }
 
 // Open returns the plaintext of a box, or ErrOpen.
@@ -49,7 +52,9 @@ func Open(key *[KeySize]byte, label string, direction Direction, context *[32]by
 	if len(sealed) < Overhead {
 		return nil, ErrOpen
 	}
-	plaintext, err := aead(key, sealed[:SaltSize], label, direction, context).Open(nil, nonce[:], sealed[SaltSize:], nil)
+	once := aead(key, sealed[:SaltSize], label, direction, context)
+	defer Forget(once)
+	plaintext, err := once.Open(nil, nonce[:], sealed[SaltSize:], nil)
 	if err != nil {
 		return nil, ErrOpen
 	}
@@ -72,7 +77,7 @@ func onceKey(key *[KeySize]byte, salt []byte, label string, direction Direction,
 	return boxKey
 }
 
-// NewAEAD returns AES-256-GCM (NIST SP 800-38D: 12-byte nonces, 16-byte tags) under a key of 32 bytes.
+// NewAEAD returns AES-256-GCM (NIST SP 800-38D: 12-byte nonces, 16-byte tags) under a key of 32 bytes. Forget is its end.
 func NewAEAD(key []byte) cipher.AEAD {
 	block, err := aes.NewCipher(key)
 	if err != nil {
@@ -82,5 +87,13 @@ func NewAEAD(key []byte) cipher.AEAD {
 	if err != nil {
 		panic(err)
 	}
+	zero(block) // of which NewGCM has made a copy
 	return gcm
 }
+
+// Forget clears what a cipher of NewAEAD holds: the key schedule, which begins with the key, and what is made of it. The cipher can't be used
+// any more.
+func Forget(aead cipher.AEAD) { zero(aead) }
+
+// zero clears what a pointer points to. The standard library has no other way to forget a cipher's key.
+func zero(pointer any) { reflect.ValueOf(pointer).Elem().SetZero() }

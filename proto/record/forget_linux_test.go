@@ -24,14 +24,14 @@ func TestForgetting(t *testing.T) {
 		bob.Rekey()
 		accepts(t, bob, alice.Seal(nil, text(100)), text(100))
 	})
-	n.Forgotten(t, "the first key")
+	n.Forgotten(t)
 
 	m := memwalk.New(t)
 	memwalk.Apart(func() { m.Note("the second key", alice.key[:]) })
 	m.Alive(t)
 	alice.Clear()
 	bob.Clear()
-	m.Forgotten(t, "the second key")
+	m.Forgotten(t)
 	runtime.KeepAlive(alice)
 	runtime.KeepAlive(bob)
 }

@@ -53,7 +53,16 @@ type half struct {
 }
 
 func (h *half) init(key *[KeySize]byte) {
+	h.forget()
 	h.key, h.aead, h.number = *key, box.NewAEAD(key[:]), 0
+}
+
+// forget clears the cipher, if there is one.
+func (h *half) forget() {
+	if h.aead != nil {
+		box.Forget(h.aead)
+		h.aead = nil
+	}
 }
 
 // next returns the nonce of the next record: four zero bytes and its number.
@@ -76,7 +85,7 @@ func (h *half) Rekey() {
 // Clear forgets the key. Sealing, opening or a rekey afterwards panics.
 func (h *half) Clear() {
 	clear(h.key[:])
-	h.aead = nil
+	h.forget()
 }
 
 // Sealer seals the records of one direction.
