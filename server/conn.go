@@ -46,7 +46,8 @@ func (c *conn) serve() {
 		c.end()
 		return
 	}
-	c.server.running.Go(l.run)
+	c.server.running.Add(1)
+	go l.run()
 }
 
 // end is the end of a connection.

@@ -106,6 +106,9 @@ const (
 	readBuffer        = 544      // holds the smallest record, with its length
 	readSize          = 32 << 10 // what is read at once, where more has come: more than the largest record
 	idleTime          = 75 * time.Second
+	quietTime         = 2 * time.Second  // without a record, and a link is parked
+	lotSweep          = 5 * time.Second  // how often is looked for parked links of which nothing was heard for idleTime
+	lotEvents         = 128              // parked links for which something has come, at a time
 	replaceTime       = 10 * time.Second // between two replacements of a name's session
 	maxContacts       = 256
 	introsPerWindow   = 30
@@ -125,6 +128,13 @@ const (
 
 	// In place of outboxReserve: List and Watch, once each, never have to wait for a Seen, which comes behind them.
 	keptReserve = outboxReserve + proto.MaxUsersFrame + presenceMax
+)
+
+// Memory that is given back to the system when many sessions have begun or come back.
+const (
+	tidyEvery = time.Second // is looked
+	tidyAfter = 256         // sessions, since it was given back last
+	tidyCalm  = 4           // at the most, in tidyEvery: all but a few are in
 )
 
 // The admin socket.

@@ -10,7 +10,8 @@ import (
 	"sim/proto"
 )
 
-// A link is a connection of a session. One goroutine serves it: it reads, and handles what it reads. Others may write to it; see writing.go.
+// A link is a connection of a session. One goroutine at a time serves it: it reads, and handles what it reads. Others may write to it; see
+// writing.go.
 type link struct {
 	// immutable
 	session *session
@@ -26,9 +27,13 @@ type link struct {
 	// owned by the reader
 	receive *proto.Receiver
 	in      intake
-	first   proto.Frames  // of a new session's first record, which were looked at and not handled
+	first   proto.Frames  // of a record that was opened and is not handled yet: a new session's first one, or glance's
 	heard   time.Time     // when records were handled last, or the link began
-	within  time.Duration // when the next has to come
+	within  time.Duration // the next has to come: PingDeadline for the first one, quietTime, or idleTime where the link is quiet
+
+	choosing *time.Timer // in a session that is to choose a password
+
+	parked uint64 // guarded by the lot's mu; 0 where it is not
 }
 
 func newLink(s *session, c *conn, send *proto.Sender, receive *proto.Receiver, now time.Time) *link {
@@ -44,29 +49,36 @@ func newLink(s *session, c *conn, send *proto.Sender, receive *proto.Receiver, n
 	}
 }
 
-// run runs a link to its end, and its connection's.
+// run is the beginning of a link, on a goroutine of its own.
 func (l *link) run() {
-	defer l.conn.end()
-	forget.Do(l.serve)
+	forget.Do(func() {
+		e := l.begin()
+		if e == nil {
+			e = l.read()
+		}
+		l.leave(e)
+	})
 }
 
-// serve is the goroutine of a link. It begins with a small stack, and waits with little on it.
-func (l *link) serve() {
-	s := l.session
-	l.over(l.talk())
-	l.rest()
-	l.in.free()
-	l.send.Clear()
-	l.receive.Clear()
-	e := s.leave()
-	close(l.ended)
-	if e != nil && !e.cut {
-		l.conn.closeSlowly()
+// awake goes on with a link that was parked, on a goroutine of its own. The reason is glance's, or nil.
+func (l *link) awake(e *ending) {
+	forget.Do(func() {
+		if e == nil || e == endWaits {
+			e = l.goOn()
+		}
+		l.leave(e)
+	})
+}
+
+// leave is what a goroutine of the link ends with: with the link, unless that was parked.
+func (l *link) leave(e *ending) {
+	if e != endParked {
+		l.end(e)
 	}
 }
 
-// talk is what is between the beginning of a link and its end.
-func (l *link) talk() *ending {
+// begin begins with what the login has left to do, and handles the first record.
+func (l *link) begin() *ending {
 	s := l.session
 	if l.resumed != nil {
 		if err := l.write(l.resumed); errors.Is(err, errStalled) {
@@ -77,12 +89,37 @@ func (l *link) talk() *ending {
 	}
 	l.conn.net.SetWriteDeadline(time.Time{}) // of the login
 	if s.keys.Enrol {
-		defer time.AfterFunc(choosingTime, func() { s.end(endUnchosen) }).Stop()
+		l.choosing = time.AfterFunc(choosingTime, func() { s.end(endUnchosen) })
 	}
 	s.out.open(l)
-	e := l.read()
+	if l.resumed != nil {
+		if _, e := l.readFirst(); e != nil {
+			return e
+		}
+		s.confirm()
+	}
+	return l.handleFirst()
+}
+
+// end is the end of a link and its connection, and perhaps of the session.
+func (l *link) end(e *ending) {
+	defer l.session.server.running.Done()
+	defer l.conn.end()
+	s := l.session
 	s.flush(time.Now())
-	return e
+	if l.choosing != nil {
+		l.choosing.Stop()
+	}
+	l.over(e)
+	l.rest()
+	l.in.free()
+	l.send.Clear()
+	l.receive.Clear()
+	why := s.leave()
+	close(l.ended)
+	if why != nil && !why.cut {
+		l.conn.closeSlowly()
+	}
 }
 
 // rest writes what is left, until nobody writes to this link any more.
@@ -116,8 +153,16 @@ func (l *link) lose(reason string) {
 		l.session.server.log.Debug("connection lost", "reason", reason, l.conn.who(l.session.name))
 		l.conn.net.Close()
 		l.session.out.unlink()
+		l.session.server.lot.wake(l)
 	})
 }
+
+// These are the end of nothing but some loop.
+var (
+	endQuiet  = &ending{reason: "nothing came for quietTime"}
+	endParked = &ending{reason: "it waits in the lot"}
+	endWaits  = &ending{reason: "it is handled on a goroutine of its own"}
+)
 
 // readFirst reads the first record, whose first frame must be a Ping. It says whether another is a Seen.
 func (l *link) readFirst() (seen bool, e *ending) {
@@ -140,31 +185,68 @@ func (l *link) readFirst() (seen bool, e *ending) {
 	return seen, nil
 }
 
-// read handles the frames of the first record and of all that it reads, until the link or the session ends. What was put into others' queues
-// meanwhile is written when all that has come is handled.
+// handleFirst handles frames that were looked at before.
+func (l *link) handleFirst() *ending {
+	e := l.session.handleFrames(&l.first)
+	l.first = proto.Frames{}
+	if e == nil {
+		e = l.settle()
+	}
+	return e
+}
+
+// goOn is read for a link that was parked.
+func (l *link) goOn() *ending {
+	l.within = quietTime
+	l.conn.net.SetReadDeadline(time.Now().Add(quietTime))
+	if e := l.session.ended.Load(); e != nil { // see wait
+		return e
+	}
+	if e := l.handleFirst(); e != nil {
+		return e
+	}
+	return l.read()
+}
+
+// read handles all that it reads, until the link or the session ends, or the link is parked.
 func (l *link) read() *ending {
-	s := l.session
-	if l.resumed != nil {
-		if _, e := l.readFirst(); e != nil {
-			return e
-		}
-		s.confirm()
-	}
-	frames := l.first
-	l.first, l.within = proto.Frames{}, idleTime
 	for {
-		if e := s.handleFrames(&frames); e != nil {
-			return e
+		frames, e := l.readRecord()
+		if e == nil {
+			e = l.session.handleFrames(&frames)
 		}
-		if !l.whole() {
-			l.heard = time.Now() // handling may have waited for room, and nothing was heard meanwhile
-			s.flush(l.heard)
+		if e == nil {
+			e = l.settle()
 		}
-		var e *ending
-		if frames, e = l.readRecord(); e != nil {
+		if e == endQuiet {
+			e = l.quiet()
+		}
+		if e != nil {
 			return e
 		}
 	}
+}
+
+// settle is called when a record was handled. When it was the last that has come, what was put into others' queues is written.
+func (l *link) settle() *ending {
+	if l.whole() {
+		return nil
+	}
+	l.heard = time.Now() // handling may have waited for room, and nothing was heard meanwhile
+	l.session.flush(l.heard)
+	if l.within != quietTime { // it came by itself, as the next will, most likely
+		return l.quiet()
+	}
+	return nil
+}
+
+// quiet parks a link for which nothing came for a while, where there is a lot.
+func (l *link) quiet() *ending {
+	l.within = idleTime
+	if l.session.server.lot.park(l) {
+		return endParked
+	}
+	return nil
 }
 
 // whole says whether a record is in the intake, or what can be none.
@@ -216,6 +298,9 @@ func (l *link) fill() *ending {
 func (l *link) wait() *ending {
 	due := l.heard.Add(l.within)
 	if !time.Now().Before(due) {
+		if l.within == quietTime {
+			return endQuiet
+		}
 		return endIdle
 	}
 	l.conn.net.SetReadDeadline(due)

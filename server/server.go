@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,6 +46,7 @@ type Server struct {
 	key        [proto.PublicKeySize]byte
 	login      *proto.LoginConfig
 	pool       *pool
+	lot        *lot // made by Serve; nil where there is none
 
 	epoch     atomic.Pointer[proto.Epoch]
 	counters  Counters
@@ -156,6 +158,10 @@ func (s *Server) placesFor(wanted, descriptors int) int {
 func (s *Server) Serve(ctx context.Context) error {
 	inner, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	if _, sockets := s.listener.(*net.TCPListener); sockets {
+		s.lot = newLot()
+	}
+	defer s.lot.end()
 	s.running.Go(func() { s.keep(inner) })
 	s.running.Go(func() { s.registry.tellChanges(inner) })
 	s.running.Go(s.accept)
@@ -196,18 +202,25 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
-// keep makes a new epoch every EpochLength; the handshakes that began in the old one are all that holds it then. And it says how the server is.
+// keep makes a new epoch every EpochLength; the handshakes that began in the old one are all that holds it then. And it says how the server is, and tidies up.
 func (s *Server) keep(ctx context.Context) {
 	ticker := time.NewTicker(proto.EpochLength)
 	defer ticker.Stop()
 	health := time.NewTicker(healthEvery)
 	defer health.Stop()
+	tidy := time.NewTicker(tidyEvery)
+	defer tidy.Stop()
+	var tidying tidying
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-health.C:
 			s.LogHealth()
+		case <-tidy.C:
+			if tidying.look(s.counters.Succeeded.Load() + s.counters.Resumed.Load()) {
+				debug.FreeOSMemory()
+			}
 		case now := <-ticker.C:
 			if err := s.newEpoch(); err != nil {
 				s.log.Error("no new epoch", "error", err)

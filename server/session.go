@@ -27,11 +27,12 @@ type session struct {
 	expiry     *time.Timer       // of a session that waits to be resumed
 
 	// owned by the reader of the link that there is
-	passwd passwordChange
-	asked  bool // to choose a password
-	intros introLimit
-	way    *way // the one that was taken last
-	round  round
+	passwd  passwordChange
+	asked   bool // to choose a password
+	intros  introLimit
+	way     *way // the one that was taken last
+	round   round
+	hurried bool // nothing may wait: see glance
 
 	// guarded by registry.mu
 	listed   bool
@@ -117,20 +118,28 @@ func (s *session) stop() {
 	case e.cut:
 		l.conn.net.Close()
 		s.out.abort()
+		s.server.lot.wake(l)
 	default:
 		l.conn.net.SetReadDeadline(time.Unix(1, 0))
 		s.out.finish(time.Now(), proto.AppendClose(append([]byte(nil), e.before...), e.close))
+		s.server.lot.wake(l)
 	}
 	s.server.log.Info("session ended", "reason", e.reason, s.who())
 }
 
+// handleFrames handles frames. Where it may not wait, it leaves what it would have to wait for, and what follows, with endWaits.
 func (s *session) handleFrames(frames *proto.Frames) *ending {
 	for {
-		f, ok := frames.Next()
+		rest := *frames
+		f, ok := rest.Next()
 		if !ok {
 			return nil
 		}
-		if e := s.handle(f); e != nil {
+		e := s.handle(f)
+		if e != endWaits {
+			*frames = rest
+		}
+		if e != nil {
 			return e
 		}
 	}
@@ -138,26 +147,33 @@ func (s *session) handleFrames(frames *proto.Frames) *ending {
 
 // turns says for each frame of a client how large its answer can be, whether it has its place in a session that is to choose a password,
 // whether handling it takes so long that others should not wait for it, and what handles it. A Relay needs room only if it is refused.
-var turns = [...]struct {
+var turns [proto.TypeSeen + 1]turn
+
+type turn struct {
 	answer   int
 	choosing bool
 	slow     bool
 	handle   func(*session, []byte) *ending
-}{
-	proto.TypePing:          {pongFrameSize + noticeFrameSize, true, false, (*session).ping},
-	proto.TypeList:          {proto.MaxUsersFrame, false, false, (*session).list},
-	proto.TypeWatch:         {presenceMax, false, false, (*session).watch},
-	proto.TypeRelay:         {0, false, false, (*session).relay},
-	proto.TypeIntro:         {ticketMaxSize, false, false, (*session).intro},
-	proto.TypePasswordBegin: {max(passwdSaltSize, doneFrameSize), true, true, (*session).passwordBegin},
-	proto.TypePasswordSet:   {doneFrameSize, true, true, (*session).passwordSet},
-	proto.TypeLogout:        {0, true, false, func(*session, []byte) *ending { return endLogout }},
-	proto.TypeRekey:         {0, false, false, func(*session, []byte) *ending { return nil }}, // the Receiver has stepped its key
-	proto.TypeClose:         {0, true, false, func(*session, []byte) *ending { return endClosed }},
-	proto.TypeSeen:          {0, true, false, (*session).seen},
 }
 
-// handle handles one frame, when there is room for its answer.
+// Not above: what handles a frame may wake a link, which handles frames.
+func init() {
+	turns = [...]turn{
+		proto.TypePing:          {pongFrameSize + noticeFrameSize, true, false, (*session).ping},
+		proto.TypeList:          {proto.MaxUsersFrame, false, false, (*session).list},
+		proto.TypeWatch:         {presenceMax, false, false, (*session).watch},
+		proto.TypeRelay:         {0, false, false, (*session).relay},
+		proto.TypeIntro:         {ticketMaxSize, false, false, (*session).intro},
+		proto.TypePasswordBegin: {max(passwdSaltSize, doneFrameSize), true, true, (*session).passwordBegin},
+		proto.TypePasswordSet:   {doneFrameSize, true, true, (*session).passwordSet},
+		proto.TypeLogout:        {0, true, false, func(*session, []byte) *ending { return endLogout }},
+		proto.TypeRekey:         {0, false, false, func(*session, []byte) *ending { return nil }}, // the Receiver has stepped its key
+		proto.TypeClose:         {0, true, false, func(*session, []byte) *ending { return endClosed }},
+		proto.TypeSeen:          {0, true, false, (*session).seen},
+	}
+}
+
+// handle handles one frame, when there is room for its answer. Where it would have to wait and may not, it does nothing.
 func (s *session) handle(f proto.Frame) *ending {
 	if int(f.Type) >= len(turns) || turns[f.Type].handle == nil {
 		return violation("a frame that no client sends")
@@ -167,6 +183,9 @@ func (s *session) handle(f proto.Frame) *ending {
 		return violation("a frame that has no place before a password is chosen")
 	}
 	if turn.slow {
+		if s.hurried {
+			return endWaits
+		}
 		s.flush(time.Now())
 	}
 	if turn.answer > 0 {
@@ -176,7 +195,7 @@ func (s *session) handle(f proto.Frame) *ending {
 		defer s.out.unclaim()
 	}
 	e := turn.handle(s, f.Body)
-	if e != endCutOff && f.Type.Numbered() {
+	if e != endCutOff && e != endWaits && f.Type.Numbered() {
 		s.round.frames++
 		s.round.bytes += proto.FrameHeaderSize + len(f.Body)
 	}
@@ -187,6 +206,9 @@ func (s *session) handle(f proto.Frame) *ending {
 func (s *session) claim(n int) *ending {
 	if s.out.tryClaim(n) {
 		return nil
+	}
+	if s.hurried {
+		return endWaits
 	}
 	s.flush(time.Now())
 	if !s.out.claim(n) {

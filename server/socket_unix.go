@@ -15,6 +15,7 @@ type rawSocket struct {
 	// the read that runs
 	readable func(fd uintptr) bool // the method, as a value made once
 	in       *intake
+	once     bool // it does not wait
 	readErr  error
 
 	// the write that runs
@@ -36,11 +37,18 @@ func newSocket(conn net.Conn) socket {
 }
 
 func (s *rawSocket) read(in *intake) error {
-	s.in = in
+	s.in, s.readErr = in, nil
 	if err := s.raw.Read(s.readable); err != nil {
 		return err
 	}
 	return s.readErr
+}
+
+// tryRead reads what is there.
+func (s *rawSocket) tryRead(in *intake) error {
+	s.once = true
+	defer func() { s.once = false }()
+	return s.read(in)
 }
 
 // onReadable reads once, and is false if there is nothing to read yet. It may say so only when the system has: the runtime is told of bytes
@@ -53,7 +61,7 @@ func (s *rawSocket) onReadable(fd uintptr) bool {
 			continue
 		case err == syscall.EAGAIN:
 			s.in.rest()
-			return false
+			return s.once
 		case err == nil && n == 0:
 			err = io.EOF
 		case err == nil:
