@@ -165,7 +165,9 @@ func (c *Conversation) seal(kind Kind, text []byte) []byte {
 		msg = append(msg, text...)
 	}
 	plaintext := msg[clearSize : clearSize+size]
-	return box.NewAEAD(key[:]).Seal(msg[:clearSize], nonce[:], plaintext, c.data(c.role, c.sealed, &c.sending.share))
+	aead := box.NewAEAD(key[:])
+	defer box.Forget(aead)
+	return aead.Seal(msg[:clearSize], nonce[:], plaintext, c.data(c.role, c.sealed, &c.sending.share))
 }
 
 // data is a message's associated data: cid ‖ direction ‖ number ‖ share.
@@ -217,7 +219,9 @@ func (c *Conversation) Open(msg []byte) (Received, error) {
 	from := 1 - c.role
 	key := opening.step()
 	defer clear(key[:])
-	plaintext, err := box.NewAEAD(key[:]).Open(nil, nonce[:], msg[clearSize:], c.data(from, number, share))
+	aead := box.NewAEAD(key[:])
+	defer box.Forget(aead)
+	plaintext, err := aead.Open(nil, nonce[:], msg[clearSize:], c.data(from, number, share))
 	if err != nil {
 		return Received{}, ErrOpen
 	}

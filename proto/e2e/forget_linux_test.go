@@ -9,7 +9,7 @@ import (
 )
 
 // What only the standard library still has of them when they are dropped, until that memory is used again: the scalars in an
-// ecdh.PrivateKey, the seed in ML-KEM's key, the keys of messages in AES's key schedules, and what HKDF has taken or made.
+// ecdh.PrivateKey, the seed in ML-KEM's key, and what HKDF has taken or made.
 // docs/SECURITY.md names them. What is not among them must be gone at once.
 var library = []string{"e_A's scalar", "e_B's scalar", "a share's scalar", "ML-KEM's seed", "a message key",
 	"K", "a chain key", "a root", "the continuity secret", "the continuity secret of before"}
