@@ -121,11 +121,7 @@ func (t *lot) serve() {
 	for {
 		n := 0
 		err := t.raw.Read(func(epoll uintptr) bool {
-			var err error
-			if n, err = syscall.EpollWait(int(epoll), events[:], 0); err != nil {
-				n = 0 // EINTR: it is told again
-				return err == syscall.EINTR
-			}
+			n = pollNow(epoll, events[:])
 			return n > 0
 		})
 		switch {
