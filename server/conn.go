@@ -46,6 +46,7 @@ func (c *conn) serve() {
 		c.end()
 		return
 	}
+	c.server.tidying.note()
 	c.server.running.Add(1)
 	go l.run()
 }

@@ -54,6 +54,7 @@ type Server struct {
 	budget    budget
 	guessing  guessing
 	registry  registry
+	tidying   tidying
 	detached  atomic.Int64 // sessions without a connection
 	running   sync.WaitGroup
 }
@@ -107,6 +108,7 @@ func newServer(cfg Config, listener net.Listener) (*Server, error) {
 		pool:       &pool{size: poolSize, reserve: poolReserve},
 	}
 	s.login = &proto.LoginConfig{Key: key, Directory: NewDirectory(cfg.Store), PuzzleBits: cfg.PuzzleBits, Epoch: s.epoch.Load}
+	s.tidying.free = debug.FreeOSMemory
 	s.admission.init(&s.counters, s.placesFor(cfg.MaxConns, descriptorLimit()))
 	s.budget.init(&s.counters, cfg.PuzzleBits)
 	s.guessing.init(&s.counters)
@@ -202,25 +204,18 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
-// keep makes a new epoch every EpochLength; the handshakes that began in the old one are all that holds it then. And it says how the server is, and tidies up.
+// keep makes a new epoch every EpochLength; the handshakes that began in the old one are all that holds it then. And it says how the server is.
 func (s *Server) keep(ctx context.Context) {
 	ticker := time.NewTicker(proto.EpochLength)
 	defer ticker.Stop()
 	health := time.NewTicker(healthEvery)
 	defer health.Stop()
-	tidy := time.NewTicker(tidyEvery)
-	defer tidy.Stop()
-	var tidying tidying
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-health.C:
 			s.LogHealth()
-		case <-tidy.C:
-			if tidying.look(s.counters.Succeeded.Load() + s.counters.Resumed.Load()) {
-				debug.FreeOSMemory()
-			}
 		case now := <-ticker.C:
 			if err := s.newEpoch(); err != nil {
 				s.log.Error("no new epoch", "error", err)

@@ -1,19 +1,45 @@
 package server
 
-// tidying says when memory is to be given back to the system: when many have come in. What a log-in leaves is garbage, several times what a
-// session holds, and the runtime collects it when there is as much again of what lives: on a quiet server, minutes later or never.
+import (
+	"sync"
+	"time"
+)
+
+// tidying gives memory back to the system when many have come in. What a log-in leaves is garbage, several times what a session holds, and the
+// runtime collects it when there is as much again of what lives: on a quiet server, minutes later or never.
 type tidying struct {
-	seen  uint64 // sessions that had begun or were resumed, at the last look
-	freed uint64 // and when memory was given back
+	free func() // immutable
+
+	mu    sync.Mutex
+	came  int  // sessions that began or were resumed since memory was given back,
+	late  int  // and since the last look
+	looks bool // every tidyEvery, until all but a few are in
 }
 
-// look is called every tidyEvery with the number of sessions that have begun or were resumed. It says whether it is time.
-func (t *tidying) look(sessions uint64) bool {
-	calm := sessions-t.seen <= tidyCalm
-	t.seen = sessions
-	if !calm || sessions-t.freed < tidyAfter {
-		return false
+// note counts a session.
+func (t *tidying) note() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.came++
+	t.late++
+	if t.came >= tidyAfter && !t.looks {
+		t.looks = true
+		t.wait()
 	}
-	t.freed = sessions
-	return true
+}
+
+func (t *tidying) wait() {
+	t.late = 0
+	time.AfterFunc(tidyEvery, t.look)
+}
+
+func (t *tidying) look() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.late > tidyCalm {
+		t.wait()
+		return
+	}
+	t.came, t.looks = 0, false
+	t.free()
 }

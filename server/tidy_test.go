@@ -1,30 +1,59 @@
 package server
 
-import "testing"
+import (
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
 
 // Memory is given back once, when a herd has come in, and not while it comes or for a few.
 func TestTidying(t *testing.T) {
-	var tidying tidying
-	sessions := uint64(0)
-	for i, step := range []struct {
-		come uint64
-		time bool
-	}{
-		{0, false},
-		{tidyAfter - 1, false},
-		{0, false}, // too few
-		{1, true},
-		{0, false},              // it was done
-		{10 * tidyAfter, false}, // they come
-		{tidyCalm + 1, false},   // and come
-		{tidyCalm, true},        // all but a few are in
-		{tidyCalm, false},       // who comes now and then
-		{tidyAfter, false},      // another herd
-		{0, true},
-	} {
-		sessions += step.come
-		if got := tidying.look(sessions); got != step.time {
-			t.Errorf("step %d: %v", i, got)
+	synctest.Test(t, func(t *testing.T) {
+		var freed atomic.Int32
+		tidying := tidying{free: func() { freed.Add(1) }}
+		for i, step := range []struct {
+			come  int
+			freed int32
+		}{
+			{tidyAfter - 1, 0},
+			{0, 0}, // too few
+			{1, 1},
+			{0, 1},              // it was done
+			{10 * tidyAfter, 1}, // another herd
+			{0, 2},              // is in
+			{tidyCalm, 2},       // who comes now and then
+		} {
+			for range step.come {
+				tidying.note()
+			}
+			time.Sleep(tidyEvery)
+			synctest.Wait()
+			if freed := freed.Load(); freed != step.freed {
+				t.Errorf("step %d: memory was given back %d times", i, freed)
+			}
 		}
-	}
+
+		for range tidyAfter {
+			tidying.note()
+		}
+		for range 5 { // they go on coming
+			for range tidyCalm + 1 {
+				tidying.note()
+			}
+			time.Sleep(tidyEvery)
+			synctest.Wait()
+		}
+		if freed.Load() != 2 {
+			t.Error("memory was given back while they came")
+		}
+		for range tidyCalm {
+			tidying.note()
+		}
+		time.Sleep(tidyEvery)
+		synctest.Wait()
+		if freed.Load() != 3 {
+			t.Error("it was not when all but a few were in")
+		}
+	})
 }
