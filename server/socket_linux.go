@@ -5,6 +5,13 @@ import (
 	"unsafe"
 )
 
+// tryRead reads what is there.
+func (s *rawSocket) tryRead(in *intake) error {
+	s.once = true
+	defer func() { s.once = false }()
+	return s.read(in)
+}
+
 // None of these calls waits, since the socket does not block. So the scheduler need not be told of them: that would cost as much as a fifth of a text.
 
 func readNow(fd uintptr, b []byte) (int, error) { return callNow(syscall.SYS_READ, fd, b) }

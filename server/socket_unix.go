@@ -44,13 +44,6 @@ func (s *rawSocket) read(in *intake) error {
 	return s.readErr
 }
 
-// tryRead reads what is there.
-func (s *rawSocket) tryRead(in *intake) error {
-	s.once = true
-	defer func() { s.once = false }()
-	return s.read(in)
-}
-
 // onReadable reads once, and is false if there is nothing to read yet. It may say so only when the system has: the runtime is told of bytes
 // once, when they come, and those that came before it began to wait would wait for the next.
 func (s *rawSocket) onReadable(fd uintptr) bool {
