@@ -698,7 +698,7 @@ class PeerMessages(Interop):
         alice.quiet(0.5)
         two, three = (conversation.seal_text(peer.Text(text)).data for text in ("two", "three"))
         bent = two[:-1] + bytes([two[-1] ^ 1])
-        shared = two[:25] + b"\1" + two[26:]
+        shared = two[:25] + bytes([two[25] ^ 1]) + two[26:]
         self.assertEqual(alice.relay("bob", tag, three), [], "a later number")
         self.assertEqual(alice.relay("bob", tag, bent), [], "one that does not open")
         self.assertEqual(alice.relay("bob", tag, shared), [], "a share")
