@@ -32,7 +32,7 @@ func backedUp(t *testing.T) (dir string, plain []byte) {
 	}
 	file := filepath.Join(dir, "plain.db")
 	var errs bytes.Buffer
-	if code := run(t.Context(), []string{"backup", "--db", path, "--plain", file}, strings.NewReader(""), io.Discard, &errs); code != 0 {
+	if code := runAlone(t.Context(), []string{"backup", "--db", path, "--plain", file}, strings.NewReader(""), io.Discard, &errs); code != 0 {
 		t.Fatal(errs.String())
 	}
 	if plain, err = os.ReadFile(file); err != nil {
@@ -75,7 +75,7 @@ func TestRestoreOfATamperedBackup(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "backup"), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		code = run(t.Context(), args, strings.NewReader(""), io.Discard, &e)
+		code = runAlone(t.Context(), args, strings.NewReader(""), io.Discard, &e)
 		return code, e.String()
 	}
 	if err := os.WriteFile(filepath.Join(dir, "phrase"), []byte(testPhrase+"\n"), 0o600); err != nil {
@@ -146,7 +146,7 @@ func TestBackupKilled(t *testing.T) {
 		}
 		made++
 		var errs bytes.Buffer
-		if code := run(t.Context(), []string{"restore", "--db", restored, file}, strings.NewReader(""), io.Discard, &errs); code != 0 {
+		if code := runAlone(t.Context(), []string{"restore", "--db", restored, file}, strings.NewReader(""), io.Discard, &errs); code != 0 {
 			t.Fatal(errs.String())
 		}
 		os.Remove(file)
@@ -154,7 +154,7 @@ func TestBackupKilled(t *testing.T) {
 	}
 	t.Logf("%d were made before they were killed", made)
 	var errs bytes.Buffer
-	if code := run(t.Context(), []string{"backup", "--db", db, "--plain", file}, strings.NewReader(""), io.Discard, &errs); code != 0 {
+	if code := runAlone(t.Context(), []string{"backup", "--db", db, "--plain", file}, strings.NewReader(""), io.Discard, &errs); code != 0 {
 		t.Fatal(errs.String())
 	}
 	if parts, _ := filepath.Glob(filepath.Join(dir, "*.partial-*")); len(parts) != 0 {

@@ -3,19 +3,30 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/urfave/cli/v2"
 )
 
+var alone sync.Mutex
+
+// runAlone is run for tests that run beside each other: the library writes to its help flag, of which there is one for all.
+func runAlone(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	alone.Lock()
+	defer alone.Unlock()
+	return run(ctx, args, stdin, stdout, stderr)
+}
+
 // sim runs the program within the test.
 func sim(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = run(t.Context(), args, strings.NewReader(""), &out, &errs)
+	code = runAlone(t.Context(), args, strings.NewReader(""), &out, &errs)
 	return out.String(), errs.String(), code
 }
 

@@ -283,7 +283,7 @@ func (w *mortal) backup() {
 		}
 	}
 	var errs bytes.Buffer
-	if code := run(w.t.Context(), []string{"restore", "--db", restored, file}, strings.NewReader(""), &errs, &errs); code != 0 {
+	if code := runAlone(w.t.Context(), []string{"restore", "--db", restored, file}, strings.NewReader(""), &errs, &errs); code != 0 {
 		w.t.Errorf("a backup: %s", &errs)
 	}
 	os.Remove(file)
@@ -294,7 +294,7 @@ func (w *mortal) backup() {
 func (w *mortal) judge() {
 	w.t.Helper()
 	var said bytes.Buffer
-	if code := run(w.t.Context(), []string{"check", "--db", w.db(), "--listen", "127.0.0.1:0"}, strings.NewReader(""), &said, &said); code != 0 {
+	if code := runAlone(w.t.Context(), []string{"check", "--db", w.db(), "--listen", "127.0.0.1:0"}, strings.NewReader(""), &said, &said); code != 0 {
 		w.t.Fatalf("sim check: %s", &said)
 	}
 	st, err := store.Open(w.db(), store.Options{Existing: true})

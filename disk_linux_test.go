@@ -117,7 +117,7 @@ func TestBackupFromAReadOnlyDisk(t *testing.T) {
 	}
 	for _, command := range [][]string{{"users", "list"}, {"check"}} {
 		var errs strings.Builder
-		if code := run(t.Context(), append(command, "--db", file), strings.NewReader(""), io.Discard, &errs); code != 0 {
+		if code := runAlone(t.Context(), append(command, "--db", file), strings.NewReader(""), io.Discard, &errs); code != 0 {
 			t.Errorf("%q of the backup: %s", command, &errs)
 		}
 	}
@@ -138,7 +138,7 @@ func TestBackupToAFullOutput(t *testing.T) {
 	}
 	defer full.Close()
 	var errs strings.Builder
-	code := run(t.Context(), []string{"backup", "--plain", "--db", filepath.Join(dir, "sim.db"), "-"}, strings.NewReader(""), full, &errs)
+	code := runAlone(t.Context(), []string{"backup", "--plain", "--db", filepath.Join(dir, "sim.db"), "-"}, strings.NewReader(""), full, &errs)
 	if want := "sim: the backup could not be written to standard output, and what is there of it is none: see that there is room for it: no space left on device\n"; code != exitFailed || errs.String() != want {
 		t.Errorf("%d: %s", code, &errs)
 	}

@@ -188,7 +188,7 @@ func TestEmbedFrom(t *testing.T) {
 		exe := build(t, c.goos, c.goarch)
 		out := exe + ".for-bob"
 		var stdout, stderr bytes.Buffer
-		code := run(t.Context(), []string{"embed", "--server", address, "--from", exe, "-o", out}, nil, &stdout, &stderr)
+		code := runAlone(t.Context(), []string{"embed", "--server", address, "--from", exe, "-o", out}, nil, &stdout, &stderr)
 		if code != 0 {
 			t.Errorf("%s: %d %s", c.goos, code, &stderr)
 			continue
