@@ -96,6 +96,51 @@ func TestPasswdOfNobody(t *testing.T) {
 	})
 }
 
+// A line that is no right passwd or login has passwords behind it all the same: they are no texts for whom alice talks to.
+func TestPasswordsBehindAFault(t *testing.T) {
+	for line, passwords := range map[string]int{"/passwd alice": 2, "/login": 1, "/login carol x": 1, "/LOGIN carol": 1, "//passwd": 0, "passwd now": 0, "/list al ice": 0} {
+		story(t, func(t *testing.T, s *fakeServer) {
+			bob, alice := s.comes("bob"), s.comes("alice")
+			alice.types("talk bob", line)
+			for range passwords {
+				alice.types("my password")
+			}
+			alice.types("hello")
+			synctest.Wait()
+			got := strings.Join(bob.out.lines(), "\n")
+			if strings.Contains(got, "my password") || !strings.HasSuffix(got, "< alice: hello") {
+				t.Errorf("%s: bob got %q", line, got)
+			}
+		})
+	}
+}
+
+// The session ends before the lines of passwd come: who comes back by itself does not take them for texts.
+func TestComebackInPasswd(t *testing.T) {
+	for _, before := range []int{0, 1} {
+		for name, ends := range map[string]func(g *guest){
+			"forgotten": func(g *guest) { g.server.loses("alice") },
+			"stopping":  func(g *guest) { g.closes(proto.CloseStopping) },
+		} {
+			t.Run(name, func(t *testing.T) {
+				story(t, func(t *testing.T, s *fakeServer) {
+					s.through(nil)
+					bob, alice := s.comes("bob"), s.comes("alice")
+					lines := []string{passwordOf("alice"), newPassword}
+					alice.types("talk bob", "/passwd")
+					alice.types(lines[:before]...)
+					synctest.Wait()
+					ends(s.guest("alice"))
+					time.Sleep(maxComeback)
+					alice.types(lines[before:]...)
+					alice.types("hello")
+					bob.prints("< alice: hello")
+				})
+			})
+		}
+	}
+}
+
 func TestInputEndsInPasswd(t *testing.T) {
 	for _, lines := range [][]string{{"passwd"}, {"passwd", passwordOf("alice")}} {
 		story(t, func(t *testing.T, s *fakeServer) {

@@ -234,7 +234,7 @@ func TestHelpTellsEveryUsage(t *testing.T) {
 // the line would not be among them.
 func knownErrors() map[string]bool {
 	known := map[string]bool{}
-	for _, err := range []error{errLineTooLong, errNotUTF8, errLeadingSpace, errUnknownVerb} {
+	for _, err := range []error{errLineTooLong, errNotUTF8, errLeadingSpace, errUnknownVerb, errCapitals} {
 		known[err.Error()] = true
 	}
 	for _, err := range []error{
@@ -268,7 +268,7 @@ func FuzzParseCommand(f *testing.F) {
 	for _, s := range []string{
 		"", " ", "login alice", "list", "list al", "send bob  - hi ", "send bob", "disconnect bob", "disconnect alice bob",
 		"verify bob", "verify bob yes", "verify bob no", "passwd", "block bob", "recv", "recv 1 30s", "recv 5m", "recv 0", "recv 1 x", "logout", "logout alice", "help", "quit ", "quit now",
-		"hunter2", " hunter2", "login hunter2 hunter3", "login Hünter", "send bob \xff", strings.Repeat("a", maxLine+1),
+		"hunter2", " hunter2", "login hunter2 hunter3", "login Hünter", "liSt", "send bob \xff", strings.Repeat("a", maxLine+1),
 		"send bob " + strings.Repeat("a", maxText), "send bob " + strings.Repeat("a", maxText+1),
 	} {
 		f.Add([]byte(s))

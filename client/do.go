@@ -1,7 +1,9 @@
 package client
 
 import (
+	"bytes"
 	"context"
+	"strings"
 	"time"
 
 	"sim/proto"
@@ -46,6 +48,22 @@ const (
 	loginLines  = 1
 	passwdLines = 2
 )
+
+// passwordLines says how many such lines follow a line, should that be no right command: whoever wrote it wrote them, too.
+func (r *runner) passwordLines(line []byte) int {
+	rest, slash := bytes.CutPrefix(line, []byte("/"))
+	if r.target != (proto.Name{}) && !slash { // a text
+		return 0
+	}
+	word, _, _ := bytes.Cut(rest, []byte(" "))
+	switch strings.ToLower(string(word)) {
+	case "login":
+		return loginLines
+	case "passwd":
+		return passwdLines
+	}
+	return 0
+}
 
 // swallow throws away what goes with a command that can't be: whatever the next lines are, they are passwords and no commands. Where passwords
 // are asked for elsewhere, there are none.

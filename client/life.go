@@ -89,7 +89,9 @@ func (r *runner) logIn(ctx context.Context, typed []byte) {
 		r.refused(ctx, err.Error())
 		return
 	}
-	r.expect = expectCommand
+	if r.expect != expectNothing { // which a client that comes back by itself has still to throw away
+		r.expect = expectCommand
+	}
 	r.aboutCode = ""
 	if _, ok := password.ParseCode(pw); ok {
 		r.code, r.aboutCode = slices.Clone(pw), "; a one-time code serves once, and for a limited time: ask for a new one"
@@ -327,15 +329,18 @@ func (r *runner) forget() {
 
 // endTyping makes what is being typed nobody's: a command at a new prompt, or of a password nothing.
 func (r *runner) endTyping() {
-	choosing := r.expect.choosing()
+	choosing, lines := r.expect.choosing(), 1
+	if r.expect == expectOld && !r.interactive() {
+		lines = passwdLines
+	}
 	if r.choice != nil && !r.choice.sent && !r.choice.code {
 		r.unchosen("the session has ended")
 	}
 	r.endChoice()
 	switch {
+	case choosing && (r.asked || !r.interactive() && !r.cfg.JSON): // also of those that are not written yet: who comes back runs what follows
+		r.expect, r.swallows = expectNothing, lines
 	case !r.asked:
-	case choosing:
-		r.expect, r.swallows = expectNothing, 1
 	case r.reask:
 		r.ui.takeBack()
 	default:

@@ -19,22 +19,23 @@ type runner struct {
 	in  *input
 
 	// where the input stands
-	expect   expectation
-	asked    bool // a line is asked for and has not come
-	lineNo   int
-	ended    bool     // the input has ended, or quit was said
-	held     *command // a command whose turn has not come
-	heldErr  error    // a line that is no command, likewise
-	heldID   string   // of the line that heldErr is about
-	id       string   // of the command that was run last; a login or logout may still be under way
-	pending  []*pending
-	lastID   uint64
-	swallows int // lines that are thrown away
-	over     bool
-	exit     int // when over by a failure that leaves no choice
-	codes    map[int]bool
-	outBroke bool
-	notifier *notifier
+	expect    expectation
+	asked     bool // a line is asked for and has not come
+	lineNo    int
+	ended     bool     // the input has ended, or quit was said
+	held      *command // a command whose turn has not come
+	heldErr   error    // a line that is no command, likewise
+	heldID    string   // of the line that heldErr is about
+	heldLines int      // with passwords, that go with it
+	id        string   // of the command that was run last; a login or logout may still be under way
+	pending   []*pending
+	lastID    uint64
+	swallows  int // lines that are thrown away
+	over      bool
+	exit      int // when over by a failure that leaves no choice
+	codes     map[int]bool
+	outBroke  bool
+	notifier  *notifier
 
 	// the user
 	name      proto.Name // who logs in, or is logged in

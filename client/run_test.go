@@ -116,8 +116,8 @@ func TestCommandsThatFail(t *testing.T) {
 		secret := "s3cret"
 		for _, line := range []string{
 			secret, "send " + secret + "!", "send bob", "send " + secret, "send alice " + secret, "verify alice", "disconnect alice", "disconnect bob alice",
-			"recv " + secret, "list ?" + secret, "login " + secret + " x", " send bob " + secret, "send bob " + secret + "\xff", "logout bob",
-			"send bob " + strings.Repeat(secret, 2000), "passwd " + secret,
+			"recv " + secret, "list ?" + secret, "talk " + secret + " x", " send bob " + secret, "send bob " + secret + "\xff", "logout bob",
+			"send bob " + strings.Repeat(secret, 2000), "quit " + secret,
 		} {
 			p.types(line)
 		}

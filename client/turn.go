@@ -52,6 +52,9 @@ func (r *runner) next(ctx context.Context) bool {
 		r.foreign = r.foreign || r.session == nil
 		r.fail(faultLine, r.heldErr.Error())
 		r.heldErr = nil
+		if r.heldLines > 0 {
+			r.swallow(command{}, r.heldLines)
+		}
 		return true
 	case r.held != nil:
 		c := *r.held
@@ -190,7 +193,7 @@ func (r *runner) typed(ctx context.Context, t typed) {
 	case expect.choosing():
 		r.chose(expect, t)
 	case t.err != nil && expect == expectCommand:
-		r.heldErr, r.heldID = t.err, ""
+		r.heldErr, r.heldID, r.heldLines = t.err, "", 0
 	case t.err != nil && !r.ordered():
 		r.ui.say(saidError{Code: faultLine, Text: t.err.Error()})
 		r.expect = expect
@@ -205,9 +208,10 @@ func (r *runner) typed(ctx context.Context, t typed) {
 		r.ui.do(func(s screen) error { return s.keep(t.under, t.line) })
 	default:
 		c, err := r.parse(t)
+		lines := r.passwordLines(t.line)
 		clear(t.line)
 		if err != nil {
-			r.heldErr, r.heldID = err, c.id
+			r.heldErr, r.heldID, r.heldLines = err, c.id, lines
 		} else if c.verb != verbNone {
 			r.held = &c
 			if r.outage != nil && c.verb == verbSend {
