@@ -34,12 +34,19 @@ func (t *tidying) wait() {
 }
 
 func (t *tidying) look() {
+	if t.due() {
+		t.free() // takes a while, and who comes meanwhile does not wait for it
+	}
+}
+
+// due says whether it is time, or has look called again.
+func (t *tidying) due() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.late > tidyCalm {
 		t.wait()
-		return
+		return false
 	}
 	t.came, t.looks = 0, false
-	t.free()
+	return true
 }

@@ -57,3 +57,22 @@ func TestTidying(t *testing.T) {
 		}
 	})
 }
+
+// Who comes while memory is given back does not wait for that.
+func TestNobodyWaitsForTidying(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		going := make(chan struct{})
+		tidying := tidying{free: func() { <-going }}
+		for range tidyAfter {
+			tidying.note()
+		}
+		time.Sleep(tidyEvery)
+		synctest.Wait()
+		if !tidying.mu.TryLock() {
+			t.Error("somebody would wait")
+		} else {
+			tidying.mu.Unlock()
+		}
+		close(going)
+	})
+}
