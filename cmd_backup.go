@@ -182,7 +182,11 @@ func (b *backup) unwritten(err error) error {
 		if b.file == "-" {
 			return fmt.Errorf("the backup could not be written to standard output, and what is there of it is none: see that there is room for it: %w", err)
 		}
-		return fmt.Errorf("the backup %s could not be written, and there is none: see that its directory is there, has room and can be written to: %w", b.file, err)
+		now := "and there is none"
+		if _, err := os.Lstat(b.file); err == nil {
+			now = "and the file that was there is as it was"
+		}
+		return fmt.Errorf("the backup %s could not be written, %s: see that its directory is there, has room and can be written to: %w", b.file, now, err)
 	}
 	return err
 }
