@@ -53,14 +53,7 @@ type ergoServer struct {
 }
 
 func startErgo(_ *options, dir string, _ int) (server, error) {
-	home, err := os.MkdirTemp(dir, "ergo-")
-	if err != nil {
-		return nil, err
-	}
-	if err := writeCertificate(home); err != nil {
-		return nil, err
-	}
-	host, err := freeHost()
+	home, host, err := newTLSHome(dir, "ergo-")
 	if err != nil {
 		return nil, err
 	}

@@ -30,14 +30,7 @@ type mosquittoServer struct {
 }
 
 func startMosquitto(_ *options, dir string, _ int) (server, error) {
-	home, err := os.MkdirTemp(dir, "mosquitto-")
-	if err != nil {
-		return nil, err
-	}
-	if err := writeCertificate(home); err != nil {
-		return nil, err
-	}
-	host, err := freeHost()
+	home, host, err := newTLSHome(dir, "mosquitto-")
 	if err != nil {
 		return nil, err
 	}

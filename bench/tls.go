@@ -40,6 +40,18 @@ func selfSigned() (certificate tls.Certificate, pkcs8 []byte, err error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pkcs8, err
 }
 
+// newTLSHome makes a directory with a certificate, and finds an address, for a server that is a program of its own.
+func newTLSHome(dir, prefix string) (home, host string, err error) {
+	if home, err = os.MkdirTemp(dir, prefix); err != nil {
+		return "", "", err
+	}
+	if err = writeCertificate(home); err != nil {
+		return "", "", err
+	}
+	host, err = freeHost()
+	return home, host, err
+}
+
 // writeCertificate writes server.crt and server.key into a directory.
 func writeCertificate(dir string) error {
 	certificate, pkcs8, err := selfSigned()
