@@ -10,14 +10,20 @@ import (
 
 const noPassword = "no password is asked for: send this to bob as a message? [y/N]"
 
+// talksThrough is a network, and one at a terminal who talks to somebody through it.
+func (s *fakeServer) talksThrough(who, with string) (wan *network, other, p *person) {
+	wan = s.through(nil)
+	other, p = s.comes(with), s.sits(nil)
+	p.meetsAt(who)
+	p.presses("/" + with + enter)
+	p.screen()
+	return wan, other, p
+}
+
 // Who reads that the connection is lost may think that the password is asked for.
 func TestPasswordWhileReconnecting(t *testing.T) {
 	story(t, func(t *testing.T, s *fakeServer) {
-		wan := s.through(nil)
-		bob, p := s.comes("bob"), s.sits(nil)
-		p.meetsAt("alice")
-		p.presses("/bob" + enter)
-		p.screen()
+		wan, bob, p := s.talksThrough("alice", "bob")
 		for _, typed := range []string{passwordOf("alice"), "turnip-lantern-98-quarry", "//turnip-lantern"} {
 			wan.goesAway(errAway)
 			p.shows("* reconnecting …")
@@ -43,12 +49,7 @@ func TestPasswordWhileReconnecting(t *testing.T) {
 // One question is enough: whoever says something knows where they are. Short lines and commands, and what is begun when all is well, need none.
 func TestTalkingOnWhileReconnecting(t *testing.T) {
 	story(t, func(t *testing.T, s *fakeServer) {
-		wan := s.through(nil)
-		s.comes("bob")
-		p := s.sits(nil)
-		p.meetsAt("alice")
-		p.presses("/bob" + enter)
-		p.screen()
+		wan, _, p := s.talksThrough("alice", "bob")
 		wan.goesAway(errAway)
 		p.shows("* reconnecting …")
 		p.presses("still there?"+enter, "y", "one more, and no question"+enter)
@@ -79,11 +80,7 @@ func TestTalkingOnWhileReconnecting(t *testing.T) {
 // What was begun while the connection was lost is asked about when it is over, too, and when it has come back with its user.
 func TestPasswordBegunWhileReconnecting(t *testing.T) {
 	story(t, func(t *testing.T, s *fakeServer) {
-		wan := s.through(nil)
-		s.comes("bob")
-		p := s.sits(nil)
-		p.meetsAt("alice")
-		p.presses("/bob" + enter)
+		wan, _, p := s.talksThrough("alice", "bob")
 		wan.goesAway(errAway)
 		p.shows("* reconnecting …")
 		p.presses("turnip-lantern")
