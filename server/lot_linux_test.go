@@ -36,13 +36,16 @@ func (w *world) untilParked(n int) {
 	}
 }
 
-// longAgo makes somebody one of whom nothing was heard for quietTime, and who is parked.
-func (w *world) longAgo(name string) {
+// heardAgo makes somebody who is parked one of whom nothing was heard for so long.
+func (w *world) heardAgo(name string, ago time.Duration) {
 	s := w.sessionOf(name)
 	w.server.lot.mu.Lock()
 	defer w.server.lot.mu.Unlock()
-	s.link.heard = time.Now().Add(-quietTime)
+	s.link.heard = time.Now().Add(-ago)
 }
+
+// sweep has the lot look for the idle now.
+func (w *world) sweep() { w.server.lot.file.SetReadDeadline(time.Now()) }
 
 // Who is quiet has no goroutine, nor gets one for a record now and then. Whoever writes more often has one, until it is quiet again.
 func TestQuietLinksHaveNoGoroutine(t *testing.T) {
@@ -50,7 +53,7 @@ func TestQuietLinksHaveNoGoroutine(t *testing.T) {
 	alice, bob, carol := w.enter("alice"), w.enter("bob"), w.enter("carol")
 	w.untilParked(3)
 
-	w.longAgo("alice")
+	w.heardAgo("alice", quietTime)
 	alice.ping()
 	w.untilParked(3)
 
@@ -62,8 +65,29 @@ func TestQuietLinksHaveNoGoroutine(t *testing.T) {
 		t.Errorf("%d links are parked while alice writes", n)
 	}
 	w.untilParked(3)
+	alice.ping() // the deadline that had passed is not hers any more
 	carol.ping()
 	bob.ping()
+}
+
+// untilSmall waits until what was read of somebody who is parked holds no more memory than one small record.
+func (w *world) untilSmall(name string) {
+	w.t.Helper()
+	l, lot := w.linkOf(name), w.server.lot
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		lot.mu.Lock()
+		held := 0
+		if lot.busy == nil && l.parked != 0 {
+			held = len(l.in.memory)
+		}
+		lot.mu.Unlock()
+		if held <= readBuffer {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("%d bytes are held", held)
+		}
+	}
 }
 
 // A record that comes in pieces, and many at once, are as they are elsewhere.
@@ -76,6 +100,7 @@ func TestParkedLinkInPieces(t *testing.T) {
 		n := min(100, len(record))
 		alice.conn.Write(record[:n])
 		bob.ping() // the lot is not kept
+		w.untilSmall("alice")
 		record = record[n:]
 	}
 	alice.expect(proto.TypePong)
@@ -90,32 +115,45 @@ func TestParkedLinkInPieces(t *testing.T) {
 	}
 }
 
+// fill leaves no room in somebody's queue, until empty is called.
+func (w *world) fill(name string) (empty func()) {
+	out := w.sessionOf(name).out
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	full := outboxSize - outboxLast - out.held
+	out.held += full
+	w.server.pool.held.Add(int64(full))
+	return func() {
+		out.mu.Lock()
+		defer out.mu.Unlock()
+		out.give(full)
+	}
+}
+
+// untilClaiming waits until somebody's link waits for room.
+func (w *world) untilClaiming(name string) {
+	out := w.sessionOf(name).out
+	for {
+		out.mu.Lock()
+		claiming := out.claiming
+		out.mu.Unlock()
+		if claiming {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // What waits for room keeps nobody but its own session: alice's Ping waits, and the lot goes on.
 func TestTheLotNeverWaits(t *testing.T) {
 	w := newWorld(t, []string{"alice", "bob"})
 	alice, bob := w.enter("alice"), w.enter("bob")
 	w.untilParked(2)
-	out := w.sessionOf("alice").out
-	out.mu.Lock()
-	full := outboxSize - outboxLast - out.held
-	out.held += full
-	w.server.pool.held.Add(int64(full))
-	out.mu.Unlock()
-
+	empty := w.fill("alice")
 	alice.send(proto.AppendPing(nil, [8]byte{'p'}))
-	for { // alice's link has a goroutine, which waits
-		out.mu.Lock()
-		waits := out.claiming
-		out.mu.Unlock()
-		if waits {
-			break
-		}
-		bob.ping()
-	}
+	w.untilClaiming("alice")
 	bob.ping()
-	out.mu.Lock()
-	out.give(full)
-	out.mu.Unlock()
+	empty()
 	alice.expect(proto.TypePong)
 
 	// So with what takes long, even where there is room.
@@ -126,6 +164,76 @@ func TestTheLotNeverWaits(t *testing.T) {
 			t.Errorf("%v is handled in the lot", proto.Type(typ))
 		}
 	}
+}
+
+// A frame that the lot begins to handle, and leaves to a goroutine, is handled once.
+func TestLeftByTheLot(t *testing.T) {
+	w := newWorld(t, []string{"alice"})
+	alice := w.stay("alice")
+	w.untilParked(1)
+	pool := w.server.pool
+	pool.held.Add(pool.size)
+	alice.relay(1, "nobody.here", proto.Tag{}, "hello")
+	w.untilClaiming("alice")
+	pool.held.Add(-pool.size)
+	alice.until(proto.TypeUndeliverable)
+	alice.send(proto.AppendPing(nil, [8]byte{}))
+	alice.until(proto.TypePong)
+	out := w.sessionOf("alice").out
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	if out.handled.number != 1 {
+		t.Errorf("%d frames are counted", out.handled.number)
+	}
+}
+
+// A session whose connection is parked, and dead for all that its client knows, goes on over another.
+func TestComebackToAParkedSession(t *testing.T) {
+	w := newWorld(t, []string{"alice", "bob"})
+	bob, alice := w.enter("bob"), w.stay("alice")
+	for range 3 {
+		w.untilParked(2)
+		w.comeBack(alice)
+		alice.until(proto.TypePong)
+	}
+	w.untilParked(2)
+	bob.ping()
+}
+
+// The end of a session that comes while the lot handles something of it is not lost.
+func TestEndWhileTheLotIsBusy(t *testing.T) {
+	w := newWorld(t, []string{"alice"})
+	alice := w.enter("alice")
+	w.untilParked(1)
+	s, lot := w.sessionOf("alice"), w.server.lot
+	lot.mu.Lock()
+	number := s.link.parked
+	lot.busy = s.link
+	lot.mu.Unlock()
+	s.end(endRemoved)
+	if n := w.parkedLinks(); n != 1 {
+		t.Fatalf("%d links are parked", n)
+	}
+	lot.handle(number)
+	alice.expectClose(proto.CloseRemoved)
+}
+
+// Whose session ends in the moment before it would be parked is not: nobody would wake it.
+func TestNobodyIsParkedAtTheEnd(t *testing.T) {
+	w := newWorld(t, []string{"alice"})
+	alice := w.enter("alice")
+	w.untilParked(1)
+	s, lot := w.sessionOf("alice"), w.server.lot
+	lot.mu.Lock()
+	lot.release(s.link)
+	lot.mu.Unlock()
+	s.mark(endRemoved)
+	if lot.park(s.link) {
+		t.Error("it was parked")
+	}
+	go s.link.awake(nil)
+	s.finish()
+	alice.expectClose(proto.CloseRemoved)
 }
 
 // Each end of a session reaches it while it is parked.
@@ -154,13 +262,12 @@ func TestEndsOfParkedSessions(t *testing.T) {
 		{"cut off", func(_ *world, alice, _ *client) { alice.conn.Close() }},
 		{"stalled", func(w *world, _, _ *client) { w.sessionOf("alice").end(endStalled) }},
 		{"idle", func(w *world, alice, bob *client) {
-			w.longAgo("alice")
-			w.server.lot.sweep(time.Now().Add(idleTime - 2*quietTime))
+			w.heardAgo("alice", idleTime-quietTime)
+			w.sweep()
 			alice.ping()
 			w.untilParked(2)
-			bob.conn.Close()
-			alice.expect(proto.TypeGone)
-			w.server.lot.sweep(time.Now().Add(idleTime))
+			w.heardAgo("alice", idleTime)
+			w.sweep()
 			alice.expectClose(proto.CloseIdle)
 		}},
 		{"the server stops", func(w *world, alice, bob *client) {
@@ -173,13 +280,13 @@ func TestEndsOfParkedSessions(t *testing.T) {
 			w := newWorld(t, []string{"alice", "bob"})
 			alice, bob := w.enter("alice"), w.enter("bob")
 			w.untilParked(2)
-			w.longAgo("alice")
+			w.heardAgo("alice", quietTime)
 			alice.relay(1, "bob", proto.Tag{}, "hello")
 			bob.expectRelayed("alice", "hello")
 			w.untilParked(2)
 			end.do(w, alice, bob)
 			alice.conn.Close()
-			if end.what == "idle" || end.what == "the server stops" { // for bob, too
+			if end.what == "the server stops" { // for bob, too
 				bob.conn.Close()
 				return
 			}

@@ -76,3 +76,15 @@ func TestNobodyWaitsForTidying(t *testing.T) {
 		close(going)
 	})
 }
+
+// Who logs in is counted.
+func TestTidyingCounts(t *testing.T) {
+	w := newWorld(t, []string{"alice"})
+	w.enter("alice")
+	tidying := &w.server.tidying
+	tidying.mu.Lock()
+	defer tidying.mu.Unlock()
+	if tidying.came != 1 || tidying.free == nil {
+		t.Errorf("%d sessions are counted", tidying.came)
+	}
+}
