@@ -20,19 +20,21 @@ const (
 )
 
 type options struct {
-	only   string
-	rounds int
-	time   time.Duration
-	window int
-	batch  int
-	idle   int
-	sim    string
-	svg    string
-	seen   bool
-	easy   bool
-	growth bool
-	herd   int
-	most   int
+	only    string
+	rounds  int
+	time    time.Duration
+	window  int
+	batch   int
+	idle    int
+	sim     string
+	beside  string
+	against string
+	svg     string
+	seen    bool
+	easy    bool
+	growth  bool
+	herd    int
+	most    int
 }
 
 func main() {
@@ -50,6 +52,8 @@ func main() {
 	flag.IntVar(&o.batch, "batch", 16, "texts that a sender writes at once, where they are pipelined")
 	flag.IntVar(&o.idle, "idle", 1000, "connections whose memory is measured; 0 for none. 10,000 of sim's take some minutes without -easy")
 	flag.StringVar(&o.sim, "sim", "", "sim's `BINARY`; without it one is built from the working tree")
+	flag.StringVar(&o.beside, "beside", "", "another build of sim, a `BINARY` that is measured beside this one, as other and other-sealed")
+	flag.StringVar(&o.against, "against", "", "also tell how many times as much as this `SYSTEM` each takes: the medians of the rounds' ratios")
 	flag.StringVar(&o.svg, "svg", "bench.svg", "the plot's `FILE`; empty for none")
 	flag.BoolVar(&o.seen, "seen", false, "with -most: the sessions can be resumed, as those of sim-seen")
 	flag.BoolVar(&o.easy, "easy", false, "sim's server is its package in this program, with a puzzle of 4 bits: thousands come in within a minute")
@@ -89,6 +93,9 @@ func chosen(o *options) (list []*system, err error) {
 	if o.only != "" {
 		only = strings.Split(o.only, ",")
 	}
+	if o.against != "" && (!slices.Contains(names(), o.against) || only != nil && !slices.Contains(only, o.against)) {
+		return nil, fmt.Errorf("-against: %q is not measured", o.against)
+	}
 	for _, name := range only {
 		if !slices.Contains(names(), name) {
 			return nil, fmt.Errorf("-only: there is no system %q; there are %s", name, strings.Join(names(), ", "))
@@ -98,6 +105,7 @@ func chosen(o *options) (list []*system, err error) {
 		s := &systems[i]
 		switch {
 		case only != nil && !slices.Contains(only, s.name):
+		case s.other && o.beside == "":
 		case s.missing != nil && s.missing() != "":
 			fmt.Fprintf(os.Stderr, "%s is left out: %s\n", s.name, s.missing())
 		default:
@@ -152,6 +160,9 @@ func run(o *options) error {
 		return err
 	}
 	printTable(os.Stdout, o, results)
+	if o.against != "" {
+		printRatios(os.Stdout, o.against, results)
+	}
 	if !o.easy && slices.ContainsFunc(list, func(s *system) bool { return s.name == "sim" }) {
 		if err := realLogIns(o, dir, os.Stdout); err != nil {
 			return fmt.Errorf("log-ins with Argon2id: %w", err)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -190,7 +191,7 @@ func measureAll(o *options, dir string, systems []*system) (results []*result, e
 		}
 	}
 	for _, s := range stands {
-		if o.idle > 0 && s.system.name != "sim-sealed" { // which is sim
+		if o.idle > 0 && !strings.HasSuffix(s.system.name, "-sealed") { // which is the same server
 			progress("%s: %d idle connections", s.system.name, o.idle)
 			if err := s.idle(o, dir); err != nil {
 				return nil, fmt.Errorf("%s: idle connections: %w", s.system.name, err)

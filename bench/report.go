@@ -13,6 +13,33 @@ import (
 func printTable(w io.Writer, o *options, results []*result) {
 	fmt.Fprintf(w, "%s; %d rounds of %v; %d bytes a text; pipelined: %d texts a write, at most %d on their way; %d idle connections\n\n",
 		versions(), o.rounds, o.time, textSize, o.batch, o.window, o.idle)
+	printResults(w, results)
+}
+
+// printRatios writes how many times as much as one of the systems each takes: round by round, since what others do on the machine changes with time.
+func printRatios(w io.Writer, name string, results []*result) {
+	i := slices.IndexFunc(results, func(r *result) bool { return r.system.name == name })
+	if i < 0 {
+		return
+	}
+	against := results[i]
+	fmt.Fprintf(w, "\ntimes what %s takes\n\n", against.system.what)
+	var ratios []*result
+	for _, r := range results {
+		times := &result{system: r.system}
+		for m := range measure(measureCount) {
+			for round, v := range r.values[m] {
+				if round < len(against.values[m]) {
+					times.add(m, v/against.values[m][round])
+				}
+			}
+		}
+		ratios = append(ratios, times)
+	}
+	printResults(w, ratios)
+}
+
+func printResults(w io.Writer, results []*result) {
 	measured := measuredOf(results)
 	fmt.Fprint(w, "|")
 	for _, m := range measured {

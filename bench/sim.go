@@ -63,6 +63,15 @@ func startSeenSim(o *options, dir string, ends int) (server, error) {
 	return s, nil
 }
 
+// beside starts another build of sim than the one that is measured.
+func beside(start func(*options, string, int) (server, error)) func(*options, string, int) (server, error) {
+	return func(o *options, dir string, ends int) (server, error) {
+		other := *o
+		other.sim, other.easy = o.beside, false
+		return start(&other, dir, ends)
+	}
+}
+
 func startSimServer(o *options, dir string, people int, params password.Params, deriver password.Deriver) (*simServer, error) {
 	home, err := os.MkdirTemp(dir, "sim-")
 	if err != nil {

@@ -11,6 +11,7 @@ type system struct {
 	name    string
 	what    string        // for the table
 	floor   bool          // it does less than a relay has to
+	other   bool          // it is sim, of another build than the one that is measured
 	missing func() string // why this machine does not have it; empty if it does, and where nil it always does
 	start   func(o *options, dir string, ends int) (server, error)
 }
@@ -54,6 +55,8 @@ var systems = []system{
 	{name: "sim", what: "sim", start: startSim},
 	{name: "sim-sealed", what: "sim, texts sealed beforehand", start: startSealedSim},
 	{name: "sim-seen", what: "sim, sessions that can be resumed", start: startSeenSim},
+	{name: "other", what: "sim, another build", other: true, start: beside(startSim)},
+	{name: "other-sealed", what: "sim, another build, texts sealed beforehand", other: true, start: beside(startSealedSim)},
 	{name: "nats", what: "NATS", start: startNATS},
 	{name: "mosquitto", what: "Mosquitto, QoS 0", missing: noMosquitto, start: startMosquitto},
 	{name: "derp", what: "Tailscale DERP", missing: noDERP, start: startDERP},
