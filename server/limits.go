@@ -106,10 +106,12 @@ const (
 	readBuffer        = 544      // holds the smallest record, with its length
 	readSize          = 32 << 10 // what is read at once, where more has come: more than the largest record
 	idleTime          = 75 * time.Second
-	quietTime         = 2 * time.Second  // without a record, and a link is parked
-	lotSweep          = 5 * time.Second  // how often is looked for parked links of which nothing was heard for idleTime
-	lotEvents         = 128              // parked links for which something has come, at a time
-	replaceTime       = 10 * time.Second // between two replacements of a name's session
+	quietTime         = 2 * time.Second       // without a record, and a link is parked
+	lotSweep          = 5 * time.Second       // how often is looked for parked links of which nothing was heard for idleTime
+	lotEvents         = 128                   // parked links for which something has come, at a time
+	lotPause          = 20 * time.Millisecond // before the lot looks again where quiet links say much: then it wakes once for several
+	lotDense          = 2                     // records in lotPause, on the average, are much
+	replaceTime       = 10 * time.Second      // between two replacements of a name's session
 	maxContacts       = 256
 	introsPerWindow   = 30
 	introWindow       = time.Minute

@@ -33,7 +33,9 @@ type link struct {
 
 	choosing *time.Timer // in a session that is to choose a password
 
-	parked uint64 // guarded by the lot's mu; 0 where it is not
+	// guarded by the lot's mu
+	parked uint64 // 0 where it is not
+	held   int    // so many want it not to be
 }
 
 func newLink(s *session, c *conn, send *proto.Sender, receive *proto.Receiver, now time.Time) *link {

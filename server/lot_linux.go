@@ -10,84 +10,138 @@ import (
 	"sim/internal/forget"
 )
 
-// A lot is where quiet links wait. One goroutine waits for all of them, so that none has a goroutine, a stack or a timer of its own. What comes
-// for a link it handles there and then, as far as that never waits; for all else the link gets a goroutine again.
+// A lot is where quiet links wait. One goroutine waits for all of them, so that none has a goroutine, a stack or a timer of its own, and their
+// connections are bare (see wire): Go's poller is told of the lot's bell alone. What comes for a link the lot handles there and then, as far as that
+// never waits; for all else the link gets a goroutine again.
+//
+// Each record would wake the process for itself, which costs more than the record does. So where many come, the lot looks at times only.
 type lot struct {
 	// immutable
-	file  *os.File // of an epoll instance, which Go's own one watches
-	raw   syscall.RawConn
-	ended chan struct{}
+	epoll   int             // an epoll instance, of all that are parked
+	clock   int             // a timer
+	bell    *os.File        // an epoll instance of these two. It tells once that something has come for a link, until it is set again
+	ringing syscall.RawConn // of bell
+	ended   chan struct{}
 
 	mu     sync.Mutex
 	parked map[uint64]*link // those that wait, by numbers of which none is used twice; file descriptors are
 	last   uint64           // of these numbers
 	busy   *link            // the one that is being handled,
 	wanted bool             // and is to have its goroutine then
+	free   sync.Cond        // nobody is busy any more
+	spare  int              // a descriptor to give up where another is needed for a moment; -1 for none
 }
 
 // newLot returns a lot that serves until its end is called; nil if the system has none to give.
 func newLot() *lot {
-	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil
-	}
-	syscall.SetNonblock(fd, true) // or Go would not watch it
-	t := &lot{file: os.NewFile(uintptr(fd), "lot"), ended: make(chan struct{}), parked: make(map[uint64]*link)}
-	if t.raw, err = t.file.SyscallConn(); err == nil {
-		err = t.file.SetReadDeadline(time.Now().Add(lotSweep)) // it can only be set where Go watches
-	}
-	if err != nil {
-		t.file.Close()
+	t := &lot{epoll: -1, clock: -1, spare: -1, ended: make(chan struct{}), parked: make(map[uint64]*link)}
+	t.free.L = &t.mu
+	if err := t.open(); err != nil {
+		t.close()
 		return nil
 	}
 	go t.serve()
 	return t
 }
 
-// end ends the lot's goroutine. Nobody is parked, nor will be.
-func (t *lot) end() {
-	if t != nil {
-		t.file.Close()
-		<-t.ended
+func (t *lot) open() (err error) {
+	if t.epoll, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
+		return err
+	}
+	if t.clock, err = newClock(); err != nil {
+		return err
+	}
+	bell, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	syscall.SetNonblock(bell, true) // or Go would not watch it
+	t.bell = os.NewFile(uintptr(bell), "bell")
+	if err := syscall.EpollCtl(bell, syscall.EPOLL_CTL_ADD, t.epoll, &syscall.EpollEvent{}); err != nil {
+		return err
+	}
+	if err := syscall.EpollCtl(bell, syscall.EPOLL_CTL_ADD, t.clock, &syscall.EpollEvent{Events: syscall.EPOLLIN | epollEdge}); err != nil {
+		return err
+	}
+	if t.ringing, err = t.bell.SyscallConn(); err != nil {
+		return err
+	}
+	t.save()
+	return t.bell.SetReadDeadline(time.Now().Add(lotSweep)) // it can only be set where Go watches
+}
+
+func (t *lot) close() {
+	if t.bell != nil {
+		t.bell.Close()
+	}
+	for _, fd := range []int{t.epoll, t.clock, t.spare} {
+		syscall.Close(fd) // or EBADF, of -1
 	}
 }
 
-// park takes a link whose goroutine has nothing else to do, and is to end then. It is false where that must go on: the session is over, or the connection.
+// end ends the lot's goroutine. Nobody is parked, nor will be.
+func (t *lot) end() {
+	if t != nil {
+		t.bell.Close()
+		<-t.ended
+		t.close()
+	}
+}
+
+// park takes a link whose goroutine has nothing else to do, and is to end then. It is false where that must go on: the session is over, or the
+// connection, or somebody waits until he can write to it.
 func (t *lot) park(l *link) bool {
 	if t == nil {
 		return false
 	}
-	socket, ok := l.socket.(*rawSocket)
+	w, ok := l.conn.net.(*wire)
 	if !ok {
 		return false
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	// Who ends the session, or closes the connection, calls wake then: it finds the link here, unless we see it now.
-	if l.session.ended.Load() != nil {
+	if l.session.ended.Load() != nil || l.held > 0 || w.strip() != nil {
 		return false
 	}
 	t.last++
 	// Level-triggered: what is not read is told again.
 	event := syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(t.last), Pad: int32(t.last >> 32)}
-	if t.control(socket, syscall.EPOLL_CTL_ADD, &event) != nil {
+	if w.watch(t.epoll, syscall.EPOLL_CTL_ADD, &event) != nil {
+		t.dress(w)
 		return false
 	}
 	l.parked = t.last
 	t.parked[l.parked] = l
 	l.in.rest()
-	l.conn.net.SetReadDeadline(time.Time{})
 	return true
 }
 
-func (t *lot) control(socket *rawSocket, op int, event *syscall.EpollEvent) error {
-	var err error
-	outer := t.raw.Control(func(epoll uintptr) {
-		if closed := socket.raw.Control(func(fd uintptr) { err = syscall.EpollCtl(int(epoll), op, int(fd), event) }); closed != nil {
-			err = closed
-		}
-	})
-	return errors.Join(outer, err)
+// hold keeps a link's connection in Go's poller until letGo is called: somebody is about to wait for it.
+func (t *lot) hold(l *link) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l.held++
+	for l.parked != 0 && l == t.busy {
+		t.wanted = true
+		t.free.Wait()
+	}
+	if l.parked != 0 {
+		t.release(l)
+		go l.awake(nil)
+	}
+}
+
+func (t *lot) letGo(l *link) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l.held--
 }
 
 // wake gives a link its goroutine back, if it is parked.
@@ -111,32 +165,75 @@ func (t *lot) wake(l *link) {
 func (t *lot) release(l *link) {
 	delete(t.parked, l.parked)
 	l.parked = 0
-	t.control(l.socket.(*rawSocket), syscall.EPOLL_CTL_DEL, nil) // where it is closed, the system has done so
+	w := l.conn.net.(*wire)
+	w.watch(t.epoll, syscall.EPOLL_CTL_DEL, nil) // where it is closed, the system has done so
+	t.dress(w)
+}
+
+// dress gives a connection back to Go's poller. For a moment that takes a descriptor more, and where there is none it would be lost. The caller holds mu.
+func (t *lot) dress(w *wire) {
+	syscall.Close(t.spare)
+	w.dress()
+	t.save()
+}
+
+// save opens the spare descriptor.
+func (t *lot) save() {
+	var err error
+	if t.spare, err = duplicate(uintptr(t.epoll)); err != nil {
+		t.spare = -1
+	}
 }
 
 // serve is the lot's goroutine.
 func (t *lot) serve() {
 	defer close(t.ended)
-	var events [lotEvents]syscall.EpollEvent
-	for {
-		n := 0
-		err := t.raw.Read(func(epoll uintptr) bool {
-			n = pollNow(epoll, events[:])
-			return n > 0
-		})
-		switch {
-		case err == nil:
-			for _, event := range events[:n] {
-				t.handle(uint64(uint32(event.Fd)) | uint64(uint32(event.Pad))<<32)
-			}
+	t.set()
+	for last := time.Now(); ; {
+		switch err := t.await(); {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			now := time.Now()
 			t.sweep(now)
-			t.file.SetReadDeadline(now.Add(lotSweep))
-		default:
+			t.bell.SetReadDeadline(now.Add(lotSweep))
+		case err != nil:
 			return
 		}
+		n := t.look()
+		now := time.Now()
+		if now.Sub(last)*lotDense < lotPause*time.Duration(n) {
+			startClock(t.clock, lotPause)
+		} else {
+			t.set()
+		}
+		if n > 0 {
+			last = now
+		}
 	}
+}
+
+// await waits until the bell rings.
+func (t *lot) await() error {
+	return t.ringing.Read(func(bell uintptr) bool {
+		var rung [2]syscall.EpollEvent
+		return pollNow(bell, rung[:]) > 0
+	})
+}
+
+// set makes the bell ring when something has come for a link: at once, if something is there.
+func (t *lot) set() {
+	t.ringing.Control(func(bell uintptr) {
+		syscall.EpollCtl(int(bell), syscall.EPOLL_CTL_MOD, t.epoll, &syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLONESHOT})
+	})
+}
+
+// look handles what has come, and returns for how many links.
+func (t *lot) look() (n int) {
+	var events [lotEvents]syscall.EpollEvent
+	n = pollNow(uintptr(t.epoll), events[:])
+	for _, event := range events[:n] {
+		t.handle(uint64(uint32(event.Fd)) | uint64(uint32(event.Pad))<<32)
+	}
+	return n
 }
 
 // handle handles what has come for a link.
@@ -157,6 +254,7 @@ func (t *lot) handle(number uint64) {
 		go l.awake(e)
 	}
 	t.busy, t.wanted = nil, false
+	t.free.Broadcast()
 }
 
 // sweep ends links of which nothing was heard for too long.

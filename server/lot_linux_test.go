@@ -45,7 +45,7 @@ func (w *world) heardAgo(name string, ago time.Duration) {
 }
 
 // sweep has the lot look for the idle now.
-func (w *world) sweep() { w.server.lot.file.SetReadDeadline(time.Now()) }
+func (w *world) sweep() { w.server.lot.bell.SetReadDeadline(time.Now()) }
 
 // Who is quiet has no goroutine, nor gets one for a record now and then. Whoever writes more often has one, until it is quiet again.
 func TestQuietLinksHaveNoGoroutine(t *testing.T) {

@@ -261,12 +261,12 @@ func (s *Server) accept() {
 
 // take begins a connection, or closes it when there is no room.
 func (s *Server) take(c net.Conn) {
-	taken := &conn{server: s, net: c, accepted: time.Now(), network: networkOf(c.RemoteAddr())}
+	taken := &conn{server: s, net: newWire(c), accepted: time.Now(), network: networkOf(c.RemoteAddr())}
 	ok, victim := s.admission.admit(taken)
 	s.closeEvicted(victim)
 	if !ok {
 		s.log.Debug("connection ended", "reason", "too many", taken.who(proto.Name{}))
-		c.Close()
+		taken.net.Close()
 		return
 	}
 	s.running.Go(func() { forget.Do(taken.serve) })

@@ -2,6 +2,7 @@ package server
 
 import (
 	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -34,4 +35,23 @@ func pollNow(epoll uintptr, events []syscall.EpollEvent) int {
 		return 0
 	}
 	return int(n)
+}
+
+const epollEdge = 1 << 31 // EPOLLET, which package syscall has as a negative number
+
+// newClock returns a timer's descriptor, which can be read when its time is over.
+func newClock() (fd int, err error) {
+	const monotonic = 1
+	n, _, errno := syscall.RawSyscall(syscall.SYS_TIMERFD_CREATE, monotonic, syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(n), nil
+}
+
+// startClock sets a timer's time.
+func startClock(fd int, d time.Duration) {
+	var spec struct{ interval, value syscall.Timespec }
+	spec.value = syscall.NsecToTimespec(int64(d))
+	syscall.RawSyscall6(syscall.SYS_TIMERFD_SETTIME, uintptr(fd), 0, uintptr(unsafe.Pointer(&spec)), 0, 0, 0)
 }

@@ -1,0 +1,216 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// newWirePair returns a wire and its other end.
+func newWirePair(t *testing.T) (w *wire, far net.Conn) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if far, err = net.Dial("tcp", listener.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	near, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w = newWire(near).(*wire)
+	t.Cleanup(func() {
+		w.Close()
+		far.Close()
+	})
+	return w, far
+}
+
+// A bare connection goes on: what does not wait can be done with it, and what waits once it is dressed again.
+func TestBareConnection(t *testing.T) {
+	w, far := newWirePair(t)
+	local, remote := w.LocalAddr().String(), w.RemoteAddr().String()
+	s := newSocket(w).(*rawSocket)
+	var in intake
+	for _, say := range []string{"alice", "bob", "carol"} {
+		if err := w.strip(); err != nil {
+			t.Fatal(err)
+		}
+		if w.LocalAddr().String() != local || w.RemoteAddr().String() != remote {
+			t.Errorf("bare, it has the addresses %v and %v", w.LocalAddr(), w.RemoteAddr())
+		}
+		if _, err := w.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a Read that might wait: %v", err)
+		}
+		if _, err := w.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a Write that might wait: %v", err)
+		}
+		if err := w.SetDeadline(time.Now()); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a deadline for nobody: %v", err)
+		}
+		if n, err := s.tryWrite([]byte(say)); n != len(say) || err != nil {
+			t.Fatalf("%d bytes written: %v", n, err)
+		}
+		far.Write([]byte(say))
+		for in.empty() {
+			if err := s.tryRead(&in); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := string(in.bytes()); got != say {
+			t.Fatalf("%q was read", got)
+		}
+		in.free()
+
+		w.dress()
+		w.dress() // which is nothing
+		w.SetDeadline(time.Now().Add(10 * time.Second))
+		if _, err := io.WriteString(w, " and mallory"); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, len(say)+len(" and mallory"))
+		if _, err := io.ReadFull(far, got); err != nil || string(got) != say+" and mallory" {
+			t.Fatalf("%q arrived: %v", got, err)
+		}
+		far.Write([]byte("!"))
+		if err := s.read(&in); err != nil || string(in.bytes()) != "!" {
+			t.Fatalf("%q was read: %v", in.bytes(), err)
+		}
+		in.free()
+	}
+}
+
+// Whoever closes a connection closes it for good, bare or not: its descriptor is another's soon.
+func TestClosedIsClosed(t *testing.T) {
+	for _, bare := range []bool{true, false} {
+		w, far := newWirePair(t)
+		s := newSocket(w).(*rawSocket)
+		if bare {
+			if err := w.strip(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := far.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+			t.Errorf("the other end reads %d bytes: %v", n, err)
+		}
+		var in intake
+		if err := s.tryRead(&in); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a read: %v", err)
+		}
+		if _, err := s.tryWrite([]byte("x")); err == nil {
+			t.Error("a write")
+		}
+		if err := w.watch(-1, syscall.EPOLL_CTL_DEL, nil); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a change of what is watched: %v", err)
+		}
+		if err := w.strip(); err == nil {
+			t.Error("it was stripped")
+		}
+		w.dress()
+		if _, err := w.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("dressed, a write: %v", err)
+		}
+		if err := w.Close(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("closed again: %v", err)
+		}
+	}
+}
+
+// A duplicate does not outlive the program in another that it starts.
+func TestDuplicatesEndWithTheProgram(t *testing.T) {
+	w, _ := newWirePair(t)
+	if err := w.strip(); err != nil {
+		t.Fatal(err)
+	}
+	flags, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(w.fd), syscall.F_GETFD, 0)
+	if errno != 0 || flags&syscall.FD_CLOEXEC == 0 {
+		t.Errorf("flags %d: %v", flags, errno)
+	}
+}
+
+// Who waits until somebody who is parked takes more is waited for: the connection is given back to Go's poller, and not parked meanwhile.
+func TestHeldConnection(t *testing.T) {
+	w := newWorld(t, []string{"alice"})
+	alice := w.enter("alice")
+	w.untilParked(1)
+	l, lot := w.linkOf("alice"), w.server.lot
+	lot.hold(l)
+	lot.hold(l)
+	if _, err := l.conn.net.(*wire).plain(); err != nil {
+		t.Error(err)
+	}
+	if lot.park(l) {
+		t.Fatal("it was parked while somebody waits")
+	}
+	lot.letGo(l)
+	if lot.park(l) {
+		t.Fatal("it was parked while somebody still waits")
+	}
+	lot.letGo(l)
+	alice.ping()
+	w.untilParked(1)
+}
+
+// Who wants to wait for a link that the lot is busy with gets it when that is done.
+func TestHeldWhileTheLotIsBusy(t *testing.T) {
+	w := newWorld(t, []string{"alice"})
+	alice := w.enter("alice")
+	w.untilParked(1)
+	l, lot := w.linkOf("alice"), w.server.lot
+	lot.mu.Lock()
+	number := l.parked
+	lot.busy = l
+	lot.mu.Unlock()
+	held := make(chan struct{})
+	go func() {
+		lot.hold(l)
+		close(held)
+	}()
+	for waits := false; !waits; time.Sleep(time.Millisecond) {
+		lot.mu.Lock()
+		waits = lot.wanted
+		lot.mu.Unlock()
+	}
+	select {
+	case <-held:
+		t.Error("the lot was not waited for")
+	default:
+	}
+	lot.handle(number)
+	<-held
+	lot.letGo(l)
+	alice.ping()
+}
+
+// Where much comes, the lot looks at times only. Nothing is left lying there.
+func TestMuchInTheLot(t *testing.T) {
+	var names []string
+	for i := range 30 {
+		names = append(names, "u"+strings.Repeat("u", i))
+	}
+	w := newWorld(t, names)
+	var people []*client
+	for _, name := range names {
+		people = append(people, w.enter(name))
+	}
+	w.untilParked(len(people))
+	for range 5 {
+		for i, p := range people {
+			w.heardAgo(names[i], quietTime)
+			p.ping()
+		}
+		if n := w.parkedLinks(); n != len(people) {
+			t.Errorf("%d are parked", n)
+		}
+	}
+}
