@@ -36,6 +36,9 @@ type link struct {
 	// guarded by the lot's mu
 	parked uint64 // 0 where it is not
 	held   int    // so many want it not to be
+	silent bool   // it is parked among the silent
+
+	spoke time.Time // when something other than a Ping was said last, or the link was parked; owned by the lot
 }
 
 func newLink(s *session, c *conn, send *proto.Sender, receive *proto.Receiver, now time.Time) *link {

@@ -14,12 +14,14 @@ import (
 // connections are bare (see wire): Go's poller is told of the lot's bell alone. What comes for a link the lot handles there and then, as far as that
 // never waits; for all else the link gets a goroutine again.
 //
-// Each record would wake the process for itself, which costs more than the record does. So where many come, the lot looks at times only.
+// Each record wakes the process for itself, which costs more than the record does. So where many come from those who have been silent, and most likely
+// are keep-alives, the lot looks at times only. Who has said something lately never waits for that.
 type lot struct {
 	// immutable
-	epoll   int             // an epoll instance, of all that are parked
+	lately  int             // an epoll instance, of those who have said something lately
+	silent  int             // another, of those who have not
 	clock   int             // a timer
-	bell    *os.File        // an epoll instance of these two. It tells once that something has come for a link, until it is set again
+	bell    *os.File        // an epoll instance of these three, which tells of the silent once, until it is set again
 	ringing syscall.RawConn // of bell
 	ended   chan struct{}
 
@@ -34,7 +36,7 @@ type lot struct {
 
 // newLot returns a lot that serves until its end is called; nil if the system has none to give.
 func newLot() *lot {
-	t := &lot{epoll: -1, clock: -1, spare: -1, ended: make(chan struct{}), parked: make(map[uint64]*link)}
+	t := &lot{lately: -1, silent: -1, clock: -1, spare: -1, ended: make(chan struct{}), parked: make(map[uint64]*link)}
 	t.free.L = &t.mu
 	if err := t.open(); err != nil {
 		t.close()
@@ -45,7 +47,10 @@ func newLot() *lot {
 }
 
 func (t *lot) open() (err error) {
-	if t.epoll, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
+	if t.lately, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
+		return err
+	}
+	if t.silent, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
 		return err
 	}
 	if t.clock, err = newClock(); err != nil {
@@ -57,11 +62,13 @@ func (t *lot) open() (err error) {
 	}
 	syscall.SetNonblock(bell, true) // or Go would not watch it
 	t.bell = os.NewFile(uintptr(bell), "bell")
-	if err := syscall.EpollCtl(bell, syscall.EPOLL_CTL_ADD, t.epoll, &syscall.EpollEvent{}); err != nil {
-		return err
-	}
-	if err := syscall.EpollCtl(bell, syscall.EPOLL_CTL_ADD, t.clock, &syscall.EpollEvent{Events: syscall.EPOLLIN | epollEdge}); err != nil {
-		return err
+	for _, of := range []struct {
+		fd     int
+		events uint32
+	}{{t.lately, syscall.EPOLLIN}, {t.silent, syscall.EPOLLONESHOT}, {t.clock, syscall.EPOLLIN | epollEdge}} {
+		if err := syscall.EpollCtl(bell, syscall.EPOLL_CTL_ADD, of.fd, &syscall.EpollEvent{Events: of.events, Fd: int32(of.fd)}); err != nil {
+			return err
+		}
 	}
 	if t.ringing, err = t.bell.SyscallConn(); err != nil {
 		return err
@@ -74,7 +81,7 @@ func (t *lot) close() {
 	if t.bell != nil {
 		t.bell.Close()
 	}
-	for _, fd := range []int{t.epoll, t.clock, t.spare} {
+	for _, fd := range []int{t.lately, t.silent, t.clock, t.spare} {
 		syscall.Close(fd) // or EBADF, of -1
 	}
 }
@@ -105,16 +112,37 @@ func (t *lot) park(l *link) bool {
 		return false
 	}
 	t.last++
-	// Level-triggered: what is not read is told again.
-	event := syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(t.last), Pad: int32(t.last >> 32)}
-	if w.watch(t.epoll, syscall.EPOLL_CTL_ADD, &event) != nil {
+	if watch(w, t.lately, t.last) != nil {
 		t.dress(w)
 		return false
 	}
-	l.parked = t.last
+	l.parked, l.silent, l.spoke = t.last, false, l.heard
 	t.parked[l.parked] = l
 	l.in.rest()
 	return true
+}
+
+// watch has an epoll instance tell of a connection, by a number. It is level-triggered: what is not read is told again.
+func watch(w *wire, epoll int, number uint64) error {
+	return w.watch(epoll, syscall.EPOLL_CTL_ADD, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(number), Pad: int32(number >> 32)})
+}
+
+// room is the epoll instance that tells of a link. The caller holds mu.
+func (t *lot) room(l *link) int {
+	if l.silent {
+		return t.silent
+	}
+	return t.lately
+}
+
+// move brings a link to those who are silent, or away from them. The caller holds mu.
+func (t *lot) move(l *link, silent bool) error {
+	w := l.conn.net.(*wire)
+	if err := w.watch(t.room(l), syscall.EPOLL_CTL_DEL, nil); err != nil {
+		return err
+	}
+	l.silent = silent
+	return watch(w, t.room(l), l.parked)
 }
 
 // hold keeps a link's connection in Go's poller until letGo is called: somebody is about to wait for it.
@@ -166,7 +194,7 @@ func (t *lot) release(l *link) {
 	delete(t.parked, l.parked)
 	l.parked = 0
 	w := l.conn.net.(*wire)
-	w.watch(t.epoll, syscall.EPOLL_CTL_DEL, nil) // where it is closed, the system has done so
+	w.watch(t.room(l), syscall.EPOLL_CTL_DEL, nil) // where it is closed, the system has done so
 	t.dress(w)
 }
 
@@ -180,7 +208,7 @@ func (t *lot) dress(w *wire) {
 // save opens the spare descriptor.
 func (t *lot) save() {
 	var err error
-	if t.spare, err = duplicate(uintptr(t.epoll)); err != nil {
+	if t.spare, err = duplicate(uintptr(t.clock)); err != nil {
 		t.spare = -1
 	}
 }
@@ -190,7 +218,8 @@ func (t *lot) serve() {
 	defer close(t.ended)
 	t.set()
 	for last := time.Now(); ; {
-		switch err := t.await(); {
+		lately, silent, err := t.await()
+		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			now := time.Now()
 			t.sweep(now)
@@ -198,7 +227,13 @@ func (t *lot) serve() {
 		case err != nil:
 			return
 		}
-		n := t.look()
+		if lately {
+			t.look(t.lately)
+		}
+		if !silent {
+			continue
+		}
+		n := t.look(t.silent)
 		now := time.Now()
 		if now.Sub(last)*lotDense < lotPause*time.Duration(n) {
 			startClock(t.clock, lotPause)
@@ -211,25 +246,34 @@ func (t *lot) serve() {
 	}
 }
 
-// await waits until the bell rings.
-func (t *lot) await() error {
-	return t.ringing.Read(func(bell uintptr) bool {
-		var rung [2]syscall.EpollEvent
-		return pollNow(bell, rung[:]) > 0
+// await waits until the bell rings, and says for whom.
+func (t *lot) await() (lately, silent bool, err error) {
+	err = t.ringing.Read(func(bell uintptr) bool {
+		var rung [3]syscall.EpollEvent
+		n := pollNow(bell, rung[:])
+		for _, event := range rung[:n] {
+			if event.Fd == int32(t.lately) {
+				lately = true
+			} else {
+				silent = true
+			}
+		}
+		return n > 0
 	})
+	return lately, silent, err
 }
 
-// set makes the bell ring when something has come for a link: at once, if something is there.
+// set makes the bell ring when something has come of the silent: at once, if something is there.
 func (t *lot) set() {
 	t.ringing.Control(func(bell uintptr) {
-		syscall.EpollCtl(int(bell), syscall.EPOLL_CTL_MOD, t.epoll, &syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLONESHOT})
+		syscall.EpollCtl(int(bell), syscall.EPOLL_CTL_MOD, t.silent, &syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLONESHOT, Fd: int32(t.silent)})
 	})
 }
 
-// look handles what has come, and returns for how many links.
-func (t *lot) look() (n int) {
+// look handles what an epoll instance tells of, and returns for how many links.
+func (t *lot) look(epoll int) (n int) {
 	var events [lotEvents]syscall.EpollEvent
-	n = pollNow(uintptr(t.epoll), events[:])
+	n = pollNow(uintptr(epoll), events[:])
 	for _, event := range events[:n] {
 		t.handle(uint64(uint32(event.Fd)) | uint64(uint32(event.Pad))<<32)
 	}
@@ -249,6 +293,9 @@ func (t *lot) handle(number uint64) {
 	forget.Do(func() { e = l.glance() })
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if silent := l.heard.Sub(l.spoke) >= silentTime; e == nil && silent != l.silent && t.move(l, silent) != nil {
+		e = endCutOff
+	}
 	if e != nil || t.wanted {
 		t.release(l)
 		go l.awake(e)
@@ -271,7 +318,7 @@ func (t *lot) sweep(now time.Time) {
 
 // glance handles what has come for a parked link, as far as that never waits. A reason says that the link needs a goroutine.
 func (l *link) glance() *ending {
-	l.session.hurried = true
+	l.session.hurried, l.session.said = true, false
 	defer func() { l.session.hurried = false }()
 	switch err := l.socket.(*rawSocket).tryRead(&l.in); {
 	case errors.Is(err, os.ErrDeadlineExceeded): // the end of the session, which wakes it
@@ -297,6 +344,9 @@ func (l *link) glance() *ending {
 	now := time.Now()
 	alone := now.Sub(l.heard) >= quietTime
 	l.heard = now
+	if l.session.said {
+		l.spoke = now
+	}
 	l.session.flush(now)
 	if !alone {
 		return endWaits

@@ -42,6 +42,7 @@ func (w *world) heardAgo(name string, ago time.Duration) {
 	w.server.lot.mu.Lock()
 	defer w.server.lot.mu.Unlock()
 	s.link.heard = time.Now().Add(-ago)
+	s.link.spoke = s.link.heard
 }
 
 // sweep has the lot look for the idle now.

@@ -33,6 +33,7 @@ type session struct {
 	way     *way // the one that was taken last
 	round   round
 	hurried bool // nothing may wait: see glance
+	said    bool // something other than a Ping
 
 	// guarded by registry.mu
 	listed   bool
@@ -178,6 +179,7 @@ func (s *session) handle(f proto.Frame) *ending {
 	if int(f.Type) >= len(turns) || turns[f.Type].handle == nil {
 		return violation("a frame that no client sends")
 	}
+	s.said = s.said || f.Type != proto.TypePing
 	turn := &turns[f.Type]
 	if s.keys.Enrol && !turn.choosing {
 		return violation("a frame that has no place before a password is chosen")

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sim/proto"
 )
 
 // newWirePair returns a wire and its other end.
@@ -192,9 +194,57 @@ func TestHeldWhileTheLotIsBusy(t *testing.T) {
 	alice.ping()
 }
 
-// Where much comes, the lot looks at times only. Nothing is left lying there.
+// isSilent says whether somebody is parked among the silent.
+func (w *world) isSilent(name string) bool {
+	l, lot := w.linkOf(name), w.server.lot
+	lot.mu.Lock()
+	defer lot.mu.Unlock()
+	return l.parked != 0 && l.silent
+}
+
+// untilSilent waits until somebody is, or is not.
+func (w *world) untilSilent(name string, want bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); w.isSilent(name) != want; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("%s is silent: %v", name, !want)
+		}
+	}
+}
+
+// Who has said nothing but that he is there is among the silent. Who says something is not.
+func TestSilence(t *testing.T) {
+	w := newWorld(t, []string{"alice", "bob"})
+	alice, bob := w.enter("alice"), w.enter("bob")
+	w.untilParked(2)
+	w.heardAgo("alice", silentTime/2)
+	alice.ping()
+	w.untilParked(2)
+	w.untilSilent("alice", false)
+	w.heardAgo("alice", silentTime)
+	w.heardAgo("bob", silentTime)
+	alice.ping()
+	w.untilSilent("alice", true)
+	for range 2 {
+		w.heardAgo("alice", silentTime)
+		alice.ping()
+		w.untilSilent("alice", true)
+	}
+	w.heardAgo("alice", silentTime)
+	alice.relay(1, "bob", proto.Tag{}, "hello")
+	bob.expectRelayed("alice", "hello")
+	w.untilSilent("alice", false)
+	if w.parkedLinks() != 2 {
+		t.Error("alice is not parked any more")
+	}
+	w.heardAgo("alice", quietTime)
+	alice.ping()
+	bob.ping()
+}
+
+// Where much comes of the silent, the lot looks at times only. Nothing is left lying there, and who is not silent need not wait.
 func TestMuchInTheLot(t *testing.T) {
-	var names []string
+	names := []string{"alice"}
 	for i := range 30 {
 		names = append(names, "u"+strings.Repeat("u", i))
 	}
@@ -205,12 +255,22 @@ func TestMuchInTheLot(t *testing.T) {
 	}
 	w.untilParked(len(people))
 	for range 5 {
-		for i, p := range people {
-			w.heardAgo(names[i], quietTime)
+		for i, p := range people[1:] {
+			w.heardAgo(names[i+1], silentTime)
 			p.ping()
 		}
 		if n := w.parkedLinks(); n != len(people) {
 			t.Errorf("%d are parked", n)
 		}
 	}
+	w.untilSilent("uu", true)
+	w.untilSilent("alice", false)
+	// A pause that does not end.
+	startClock(w.server.lot.clock, 0)
+	w.heardAgo("alice", quietTime)
+	w.server.lot.ringing.Control(func(bell uintptr) {
+		syscall.EpollCtl(int(bell), syscall.EPOLL_CTL_MOD, w.server.lot.silent, &syscall.EpollEvent{Events: syscall.EPOLLONESHOT})
+	})
+	people[0].relay(1, "uu", proto.Tag{}, "now")
+	people[2].expectRelayed("alice", "now")
 }
