@@ -35,6 +35,7 @@ type options struct {
 	growth  bool
 	herd    int
 	most    int
+	logIns  int
 }
 
 func main() {
@@ -60,6 +61,7 @@ func main() {
 	flag.BoolVar(&o.growth, "growth", false, "measure how sim's cost grows with sessions and with the size of a text, and nothing else; see -easy and -svg")
 	flag.IntVar(&o.herd, "herd", 0, "let so many sessions of sim lose their connections at once and come back, and measure nothing else; see -easy")
 	flag.IntVar(&o.most, "most", 0, "let so many sessions of sim in, or as many as this machine lets, tell what they hold and what stopped them, and measure nothing else; see -easy")
+	flag.IntVar(&o.logIns, "logins", 0, "let so many people log in, a round, beside the parts of a log-in in a process of their own, and measure nothing else; see -easy")
 	flag.Parse()
 	if o.batch < 1 || o.batch > maxBatch || o.window < o.batch || o.rounds < 1 || flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "bench: a batch has 1 to 60 texts, a window at least a batch, and there is at least one round; go run . -h tells the flags")
@@ -141,6 +143,13 @@ func run(o *options) error {
 		h, err := measureHerd(o, dir)
 		if err == nil {
 			h.print(os.Stdout, o.herd)
+		}
+		return err
+	}
+	if o.logIns > 0 {
+		c, err := measureLogIns(o, dir)
+		if err == nil {
+			c.print(os.Stdout, o.logIns)
 		}
 		return err
 	}

@@ -72,6 +72,8 @@ func serve(role string, args []string) error {
 		return serveNATS()
 	case "tls", "records":
 		return serveFloor(role)
+	case "parts":
+		return serveParts()
 	case "sim":
 		if len(args) != 2 {
 			break
