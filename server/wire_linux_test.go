@@ -2,8 +2,10 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -237,8 +239,55 @@ func TestSilence(t *testing.T) {
 	if w.parkedLinks() != 2 {
 		t.Error("alice is not parked any more")
 	}
-	w.heardAgo("alice", quietTime)
+	w.heardAgo("alice", silentTime)
 	alice.ping()
+	w.untilSilent("alice", true)
+	bob.ping()
+}
+
+// watched returns how many connections an epoll instance tells of.
+func watched(t *testing.T, epoll int) int {
+	info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", epoll))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(string(info), "tfd:")
+}
+
+// Who is not parked any more is not watched, and who is parked again has not been silent: the lot would be told of connections without end that it does not
+// have, or never of one that it has.
+func TestOnlyTheParkedAreWatched(t *testing.T) {
+	w := newWorld(t, []string{"alice", "bob"})
+	alice, bob := w.enter("alice"), w.enter("bob")
+	w.untilParked(2)
+	lot, l := w.server.lot, w.linkOf("alice")
+	expect := func(lately, silent int) {
+		t.Helper()
+		if a, b := watched(t, lot.lately), watched(t, lot.silent); a != lately || b != silent {
+			t.Errorf("%d of those who spoke lately are watched and %d of the silent, not %d and %d", a, b, lately, silent)
+		}
+	}
+	for range 2 {
+		expect(2, 0)
+		w.heardAgo("alice", silentTime)
+		alice.ping()
+		w.untilSilent("alice", true)
+		expect(1, 1)
+		w.heardAgo("alice", silentTime)
+		lot.hold(l)
+		expect(1, 0)
+		lot.letGo(l)
+		alice.ping()
+		w.untilParked(2)
+		expect(2, 0)
+		w.untilSilent("alice", false)
+		lot.mu.Lock()
+		ago := time.Since(l.spoke)
+		lot.mu.Unlock()
+		if ago >= silentTime {
+			t.Errorf("she is parked as one who spoke %v ago", ago)
+		}
+	}
 	bob.ping()
 }
 
