@@ -14,6 +14,7 @@
 //	session.go    who is logged in, what is done with each frame, and the end
 //	link.go       a connection of a session: the records that come
 //	lot*.go       where quiet links wait, all for one goroutine
+//	wire_linux.go a TCP connection that can leave Go's poller, for the lot
 //	socket*.go    reading and writing without waiting, where the system can
 //	buffer.go     the memory of what was read, and of what waits
 //	resume.go     how a session outlives its connection
@@ -35,7 +36,7 @@
 // whoever's who writes: mostly the reader of the session that has sent something, and a goroutine of its own where the socket does not take all.
 // What others need is guarded by the registry's mutex, the queue between them by its own, and which connection a session has by
 // the session's. The orders of locks are registry, outbox, pool, and session, outbox, pool; those of admission, budget and guessing are held alone;
-// no lock is held during I/O. One exception: who resumes a session holds its attempts while the connection before ends.
+// no lock is held during I/O that may wait. One exception: who resumes a session holds its attempts while the connection before ends.
 //
 // The log gets codes and reasons: no secrets, no bytes of messages, and no names and addresses unless the operator wants them (Config.Identities).
 package server

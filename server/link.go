@@ -69,7 +69,7 @@ func (l *link) run() {
 func (l *link) awake(e *ending) {
 	forget.Do(func() {
 		if e == nil || e == endWaits {
-			e = l.goOn()
+			e = l.goOn(e)
 		}
 		l.leave(e)
 	})
@@ -200,15 +200,17 @@ func (l *link) handleFirst() *ending {
 	return e
 }
 
-// goOn is read for a link that was parked.
-func (l *link) goOn() *ending {
+// goOn is read for a link that was parked, and has frames to be handled first if that waits.
+func (l *link) goOn(e *ending) *ending {
 	l.within = quietTime
 	l.conn.net.SetReadDeadline(time.Now().Add(quietTime))
-	if e := l.session.ended.Load(); e != nil { // see wait
-		return e
+	if ended := l.session.ended.Load(); ended != nil { // see wait
+		return ended
 	}
-	if e := l.handleFirst(); e != nil {
-		return e
+	if e == endWaits {
+		if e := l.handleFirst(); e != nil {
+			return e
+		}
 	}
 	return l.read()
 }

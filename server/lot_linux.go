@@ -294,7 +294,7 @@ func (t *lot) handle(number uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if silent := l.heard.Sub(l.spoke) >= silentTime; e == nil && silent != l.silent && t.move(l, silent) != nil {
-		e = endCutOff
+		e = endWaits
 	}
 	if e != nil || t.wanted {
 		t.release(l)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -261,6 +262,10 @@ func TestEndsOfParkedSessions(t *testing.T) {
 			alice.expectClose(proto.CloseProtocol)
 		}},
 		{"cut off", func(_ *world, alice, _ *client) { alice.conn.Close() }},
+		{"reset", func(_ *world, alice, _ *client) {
+			alice.conn.(*net.TCPConn).SetLinger(0)
+			alice.conn.Close()
+		}},
 		{"stalled", func(w *world, _, _ *client) { w.sessionOf("alice").end(endStalled) }},
 		{"idle", func(w *world, alice, bob *client) {
 			w.heardAgo("alice", idleTime-quietTime)
@@ -278,7 +283,8 @@ func TestEndsOfParkedSessions(t *testing.T) {
 		}},
 	} {
 		t.Run(end.what, func(t *testing.T) {
-			w := newWorld(t, []string{"alice", "bob"})
+			var log logged // which asks for addresses, of whatever has ended
+			w := newWorld(t, []string{"alice", "bob"}, func(s *Server) { s.log, s.identities = log.logger(), true })
 			alice, bob := w.enter("alice"), w.enter("bob")
 			w.untilParked(2)
 			w.heardAgo("alice", quietTime)

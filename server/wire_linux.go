@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"syscall"
@@ -16,6 +17,8 @@ type wire struct {
 	conn *net.TCPConn    // nil while it is bare, and once it is closed then
 	raw  syscall.RawConn // of conn
 	fd   int             // while it is bare; otherwise -1
+
+	remote netip.AddrPort // immutable. The system does not know it any more once the other side has reset the connection
 }
 
 // newWire returns a connection as one that can be laid bare, where it can.
@@ -23,6 +26,10 @@ func newWire(c net.Conn) net.Conn {
 	w := &wire{fd: -1}
 	if !w.dressAs(c) {
 		return c
+	}
+	if remote, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		at := remote.AddrPort()
+		w.remote = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 	}
 	return w
 }
@@ -171,26 +178,12 @@ func (w *wire) SetWriteDeadline(t time.Time) error {
 	return conn.SetWriteDeadline(t)
 }
 
-func (w *wire) LocalAddr() net.Addr { return w.address(syscall.Getsockname, (*net.TCPConn).LocalAddr) }
+func (w *wire) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(w.remote) }
 
-func (w *wire) RemoteAddr() net.Addr {
-	return w.address(syscall.Getpeername, (*net.TCPConn).RemoteAddr)
-}
-
-// address is one of the connection's two: the zero address once it is closed.
-func (w *wire) address(ofBare func(fd int) (syscall.Sockaddr, error), of func(*net.TCPConn) net.Addr) net.Addr {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	if w.conn != nil {
-		return of(w.conn)
-	}
-	if w.fd >= 0 {
-		switch at, _ := ofBare(w.fd); at := at.(type) {
-		case *syscall.SockaddrInet4:
-			return &net.TCPAddr{IP: at.Addr[:], Port: at.Port}
-		case *syscall.SockaddrInet6:
-			return &net.TCPAddr{IP: at.Addr[:], Port: at.Port}
-		}
+// LocalAddr is known of a connection that is not bare.
+func (w *wire) LocalAddr() net.Addr {
+	if conn, err := w.plain(); err == nil {
+		return conn.LocalAddr()
 	}
 	return &net.TCPAddr{}
 }

@@ -40,15 +40,15 @@ func newWirePair(t *testing.T) (w *wire, far net.Conn) {
 // A bare connection goes on: what does not wait can be done with it, and what waits once it is dressed again.
 func TestBareConnection(t *testing.T) {
 	w, far := newWirePair(t)
-	local, remote := w.LocalAddr().String(), w.RemoteAddr().String()
+	remote := far.LocalAddr().String()
 	s := newSocket(w).(*rawSocket)
 	var in intake
 	for _, say := range []string{"alice", "bob", "carol"} {
 		if err := w.strip(); err != nil {
 			t.Fatal(err)
 		}
-		if w.LocalAddr().String() != local || w.RemoteAddr().String() != remote {
-			t.Errorf("bare, it has the addresses %v and %v", w.LocalAddr(), w.RemoteAddr())
+		if w.RemoteAddr().String() != remote {
+			t.Errorf("bare, it comes from %v", w.RemoteAddr())
 		}
 		if _, err := w.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("a Read that might wait: %v", err)
@@ -130,6 +130,32 @@ func TestClosedIsClosed(t *testing.T) {
 	}
 }
 
+// A connection that was reset has an address still: the log tells it.
+func TestAddressOfAResetConnection(t *testing.T) {
+	w, far := newWirePair(t)
+	remote := far.LocalAddr().String()
+	if err := w.strip(); err != nil {
+		t.Fatal(err)
+	}
+	far.(*net.TCPConn).SetLinger(0)
+	far.Close()
+	var in intake
+	for s := newSocket(w).(*rawSocket); s.tryRead(&in) == nil; {
+		time.Sleep(time.Millisecond)
+	}
+	for _, when := range []string{"bare", "dressed", "closed"} {
+		if got := w.RemoteAddr().String(); got != remote {
+			t.Errorf("%s, it comes from %s and not from %s", when, got, remote)
+		}
+		w.LocalAddr()
+		if when == "bare" {
+			w.dress()
+		} else {
+			w.Close()
+		}
+	}
+}
+
 // A duplicate does not outlive the program in another that it starts.
 func TestDuplicatesEndWithTheProgram(t *testing.T) {
 	w, _ := newWirePair(t)
@@ -163,6 +189,17 @@ func TestHeldConnection(t *testing.T) {
 	lot.letGo(l)
 	alice.ping()
 	w.untilParked(1)
+
+	// That somebody writes to her is no sign of her.
+	w.heardAgo("alice", idleTime/2)
+	lot.hold(l)
+	lot.letGo(l)
+	w.untilParked(1)
+	lot.mu.Lock()
+	defer lot.mu.Unlock()
+	if ago := time.Since(l.heard); ago < idleTime/2 {
+		t.Errorf("she was heard %v ago", ago)
+	}
 }
 
 // Who wants to wait for a link that the lot is busy with gets it when that is done.
