@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	pingEvery   = 25 * time.Second // the server ends a session that says nothing for 75 s
+	pingEvery   = 30 * time.Second // as a client does; the server ends a session that says nothing for 75 s
 	pongWait    = 10 * time.Second // for what should have come long ago
 	restsBuffer = 1 << 10          // of an end that only stays: holds a record with a Pong
 )

@@ -110,7 +110,7 @@ const (
 	lotSweep          = 5 * time.Second       // how often is looked for parked links of which nothing was heard for idleTime
 	lotEvents         = 128                   // parked links for which something has come, at a time
 	silentTime        = time.Minute           // with nothing but Pings, and a parked link is silent
-	lotPause          = 20 * time.Millisecond // before the lot looks again where the silent say much: then it wakes once for several
+	lotPause          = 50 * time.Millisecond // before the lot looks again where the silent say much: then it wakes once for several
 	lotDense          = 2                     // records in lotPause, on the average, are much
 	replaceTime       = 10 * time.Second      // between two replacements of a name's session
 	maxContacts       = 256
