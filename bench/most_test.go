@@ -72,7 +72,7 @@ func TestWhatStoppedTheNextSession(t *testing.T) {
 		var out strings.Builder
 		h := &holding{wanted: 100, sessions: 10, stopped: err, fresh: 100_000, resting: 0.01}
 		h.print(&out)
-		for _, want := range []string{"10 sessions of 100", want, "each: 10000 when", "take 1.00 % of a core: 25000 µs"} {
+		for _, want := range []string{"10 sessions of 100", want, "each: 10000 when", "take 1.00 % of a core: 30000 µs"} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("%v: no %q in\n%s", err, want, &out)
 			}
