@@ -235,7 +235,7 @@ func (t *lot) serve() {
 		}
 		n := t.look(t.silent)
 		now := time.Now()
-		if now.Sub(last)*lotDense < lotPause*time.Duration(n) {
+		if dense(n, now.Sub(last)) {
 			startClock(t.clock, lotPause)
 		} else {
 			t.set()
@@ -244,6 +244,12 @@ func (t *lot) serve() {
 			last = now
 		}
 	}
+}
+
+// dense says whether so much came of the silent in a time that the next look can wait. Not where one look did not see all: they would be too many for
+// a look at times.
+func dense(n int, in time.Duration) bool {
+	return n < lotEvents && in*lotDense < lotPause*time.Duration(n)
 }
 
 // await waits until the bell rings, and says for whom.
@@ -321,8 +327,6 @@ func (l *link) glance() *ending {
 	l.session.hurried, l.session.said = true, false
 	defer func() { l.session.hurried = false }()
 	switch err := l.socket.(*rawSocket).tryRead(&l.in); {
-	case errors.Is(err, os.ErrDeadlineExceeded): // the end of the session, which wakes it
-		return nil
 	case err != nil:
 		return endCutOff
 	case !l.whole():

@@ -144,38 +144,29 @@ func (w *wire) Write(b []byte) (int, error) {
 	return conn.Write(b)
 }
 
-func (w *wire) CloseWrite() error {
+// on calls f with the connection that Go's poller has.
+func (w *wire) on(f func(*net.TCPConn) error) error {
 	conn, err := w.plain()
 	if err != nil {
 		return err
 	}
-	return conn.CloseWrite()
+	return f(conn)
 }
+
+func (w *wire) CloseWrite() error { return w.on((*net.TCPConn).CloseWrite) }
 
 // A bare connection has no deadlines: nobody waits.
 
 func (w *wire) SetDeadline(t time.Time) error {
-	conn, err := w.plain()
-	if err != nil {
-		return err
-	}
-	return conn.SetDeadline(t)
+	return w.on(func(c *net.TCPConn) error { return c.SetDeadline(t) })
 }
 
 func (w *wire) SetReadDeadline(t time.Time) error {
-	conn, err := w.plain()
-	if err != nil {
-		return err
-	}
-	return conn.SetReadDeadline(t)
+	return w.on(func(c *net.TCPConn) error { return c.SetReadDeadline(t) })
 }
 
 func (w *wire) SetWriteDeadline(t time.Time) error {
-	conn, err := w.plain()
-	if err != nil {
-		return err
-	}
-	return conn.SetWriteDeadline(t)
+	return w.on(func(c *net.TCPConn) error { return c.SetWriteDeadline(t) })
 }
 
 func (w *wire) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(w.remote) }
@@ -218,15 +209,10 @@ func (r *rawWire) Write(f func(fd uintptr) bool) error {
 
 // Control calls f once.
 func (r *rawWire) Control(f func(fd uintptr)) error {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if r.raw == nil {
-		return r.now(func(fd uintptr) bool {
-			f(fd)
-			return true
-		})
-	}
-	return r.raw.Control(f)
+	return r.Write(func(fd uintptr) bool {
+		f(fd)
+		return true
+	})
 }
 
 // now calls f with the descriptor of a bare connection. The caller holds mu.

@@ -328,6 +328,22 @@ func TestOnlyTheParkedAreWatched(t *testing.T) {
 	bob.ping()
 }
 
+// However many are silent, the lot keeps up with them: it waits only where a look sees all that came.
+func TestDense(t *testing.T) {
+	for _, c := range []struct {
+		n    int
+		in   time.Duration
+		want bool
+	}{
+		{0, lotPause, false}, {1, lotPause, false}, {1, lotPause/lotDense - 1, true}, {lotDense, lotPause, false}, {lotDense + 1, lotPause, true},
+		{lotEvents - 1, lotPause, true}, {lotEvents, lotPause, false},
+	} {
+		if dense(c.n, c.in) != c.want {
+			t.Errorf("%d in %v: %v", c.n, c.in, !c.want)
+		}
+	}
+}
+
 // Where much comes of the silent, the lot looks at times only. Nothing is left lying there, and who is not silent need not wait.
 func TestMuchInTheLot(t *testing.T) {
 	names := []string{"alice"}
