@@ -62,6 +62,29 @@ func acceptHops(listener net.Listener, open func(net.Conn, uint32) (hop, error))
 		}
 		return receivers[n]
 	}
+	acceptAll(listener, func(socket net.Conn) {
+		var number [4]byte
+		if _, err := io.ReadFull(socket, number[:]); err != nil {
+			return
+		}
+		n := binary.BigEndian.Uint32(number[:])
+		h, err := open(socket, n)
+		if err != nil {
+			return
+		}
+		if n%2 == 1 {
+			receiver(n) <- h
+			h.stay()
+			return
+		}
+		for to := <-receiver(n + 1); err == nil; {
+			err = h.forward(to)
+		}
+	})
+}
+
+// acceptAll serves each connection on a goroutine of its own, and closes it then.
+func acceptAll(listener net.Listener, serve func(net.Conn)) {
 	for {
 		socket, err := listener.Accept()
 		if err != nil {
@@ -69,23 +92,7 @@ func acceptHops(listener net.Listener, open func(net.Conn, uint32) (hop, error))
 		}
 		go func() {
 			defer socket.Close()
-			var number [4]byte
-			if _, err := io.ReadFull(socket, number[:]); err != nil {
-				return
-			}
-			n := binary.BigEndian.Uint32(number[:])
-			h, err := open(socket, n)
-			if err != nil {
-				return
-			}
-			if n%2 == 1 {
-				receiver(n) <- h
-				h.stay()
-				return
-			}
-			for to := <-receiver(n + 1); err == nil; {
-				err = h.forward(to)
-			}
+			serve(socket)
 		}()
 	}
 }

@@ -95,9 +95,6 @@ func chosen(o *options) (list []*system, err error) {
 	if o.only != "" {
 		only = strings.Split(o.only, ",")
 	}
-	if o.against != "" && (!slices.Contains(names(), o.against) || only != nil && !slices.Contains(only, o.against)) {
-		return nil, fmt.Errorf("-against: %q is not measured", o.against)
-	}
 	for _, name := range only {
 		if !slices.Contains(names(), name) {
 			return nil, fmt.Errorf("-only: there is no system %q; there are %s", name, strings.Join(names(), ", "))
@@ -108,11 +105,17 @@ func chosen(o *options) (list []*system, err error) {
 		switch {
 		case only != nil && !slices.Contains(only, s.name):
 		case s.other && o.beside == "":
+			if only != nil {
+				fmt.Fprintf(os.Stderr, "%s is left out: -beside names no binary\n", s.name)
+			}
 		case s.missing != nil && s.missing() != "":
 			fmt.Fprintf(os.Stderr, "%s is left out: %s\n", s.name, s.missing())
 		default:
 			list = append(list, s)
 		}
+	}
+	if o.against != "" && !slices.ContainsFunc(list, func(s *system) bool { return s.name == o.against }) {
+		return nil, fmt.Errorf("-against: %q is not measured", o.against)
 	}
 	return list, nil
 }

@@ -18,7 +18,7 @@ import (
 // these alone, in two steps as a log-in does, asked for over a connection, with a client's own share of the work before each: so the system counts
 // both on processors that are as busy, as cold and as awake.
 
-// A lot of parts is asked for by its first byte.
+// The parts of each step are asked for by a byte.
 const (
 	firstParts  = 'k' // of the key agreement, and one exponentiation
 	secondParts = 'p' // the other two
@@ -35,35 +35,26 @@ func serveParts() error {
 	}
 	_, ciphertext := kem.EncapsulationKey().Encapsulate()
 	fmt.Println(listener.Addr())
-	go func() {
+	go acceptAll(listener, func(socket net.Conn) {
+		var what [1]byte
 		for {
-			socket, err := listener.Accept()
-			if err != nil {
+			if _, err := io.ReadFull(socket, what[:]); err != nil {
 				return
 			}
-			go func() {
-				defer socket.Close()
-				var what [1]byte
-				for {
-					if _, err := io.ReadFull(socket, what[:]); err != nil {
-						return
-					}
-					powers := 2
-					if what[0] == firstParts {
-						powers = 1
-						for range 2 {
-							key.ECDH(peer.PublicKey())
-						}
-						kem.Decapsulate(ciphertext)
-					}
-					for range powers {
-						srp.Begin()
-					}
-					socket.Write(what[:])
+			powers := 2
+			if what[0] == firstParts {
+				powers = 1
+				for range 2 {
+					key.ECDH(peer.PublicKey())
 				}
-			}()
+				kem.Decapsulate(ciphertext)
+			}
+			for range powers {
+				srp.Begin()
+			}
+			socket.Write(what[:])
 		}
-	}()
+	})
 	_, err := io.Copy(io.Discard, os.Stdin)
 	return err
 }

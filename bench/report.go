@@ -18,11 +18,7 @@ func printTable(w io.Writer, o *options, results []*result) {
 
 // printRatios writes how many times as much as one of the systems each takes: round by round, since what others do on the machine changes with time.
 func printRatios(w io.Writer, name string, results []*result) {
-	i := slices.IndexFunc(results, func(r *result) bool { return r.system.name == name })
-	if i < 0 {
-		return
-	}
-	against := results[i]
+	against := results[slices.IndexFunc(results, func(r *result) bool { return r.system.name == name })]
 	fmt.Fprintf(w, "\ntimes what %s takes\n\n", against.system.what)
 	var ratios []*result
 	for _, r := range results {
