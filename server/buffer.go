@@ -46,6 +46,9 @@ func (in *intake) bytes() []byte { return in.memory[in.from:in.to] }
 
 func (in *intake) empty() bool { return in.from == in.to }
 
+// full says whether the last read took all the room that there was, so that more may have come.
+func (in *intake) full() bool { return in.to == len(in.memory) && in.to > 0 }
+
 // drop takes n bytes out.
 func (in *intake) drop(n int) { in.from += n }
 

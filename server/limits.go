@@ -15,7 +15,7 @@ const (
 	defaultPuzzleBits  = 18
 	minPuzzleBits      = 4 // a puzzle has none or at least these
 	discardBuffer      = 64
-	descriptorReserve  = 32 // of the process's file descriptors, for all that is no client
+	descriptorReserve  = 48 // of the process's file descriptors, for all that is no client
 
 	acceptBackoffMin = 5 * time.Millisecond // after an accept that failed: no file descriptor, mostly
 	acceptBackoffMax = time.Second
@@ -106,7 +106,14 @@ const (
 	readBuffer        = 544      // holds the smallest record, with its length
 	readSize          = 32 << 10 // what is read at once, where more has come: more than the largest record
 	idleTime          = 75 * time.Second
-	quietTime         = 2 * time.Second       // without a record, and a link is parked
+	quietTime         = 2 * time.Second // without a record, and a link that has a goroutine is parked
+	maxLots           = 4
+	lotProcessors     = 4                     // to a lot
+	lotReads          = 4                     // of a link in turn, where each has filled its room
+	lotBrisk          = 16                    // times in turn that something came within lotLinger, and the lot waits in the system,
+	lotLinger         = 5 * time.Millisecond  // until so long nothing came
+	lotTurn           = 8 * time.Millisecond  // after which others get their turn
+	lateAck           = 40 * time.Millisecond // TCP_DELACK_MIN of Linux
 	lotSweep          = 5 * time.Second       // how often is looked for parked links of which nothing was heard for idleTime
 	lotEvents         = 128                   // parked links for which something has come, at a time
 	silentTime        = time.Minute           // with nothing but Pings, and a parked link is silent

@@ -17,6 +17,7 @@ type link struct {
 	session *session
 	conn    *conn
 	socket  socket
+	lot     *lot          // where it waits; nil where there is none
 	resumed []byte        // Resumed, to be written before all records; nil on a session's first link
 	ended   chan struct{} // is closed when its goroutine has done with the session, and nobody writes any more
 
@@ -46,6 +47,7 @@ func newLink(s *session, c *conn, send *proto.Sender, receive *proto.Receiver, n
 		session: s,
 		conn:    c,
 		socket:  newSocket(c.net),
+		lot:     s.server.nextLot(),
 		ended:   make(chan struct{}),
 		send:    send,
 		receive: receive,
@@ -158,7 +160,7 @@ func (l *link) lose(reason string) {
 		l.session.server.log.Debug("connection lost", "reason", reason, l.conn.who(l.session.name))
 		l.conn.net.Close()
 		l.session.out.unlink()
-		l.session.server.lot.wake(l)
+		l.lot.wake(l)
 	})
 }
 
@@ -250,7 +252,7 @@ func (l *link) settle() *ending {
 // quiet parks a link for which nothing came for a while, where there is a lot.
 func (l *link) quiet() *ending {
 	l.within = idleTime
-	if l.session.server.lot.park(l) {
+	if l.lot.park(l) {
 		return endParked
 	}
 	return nil

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -10,18 +11,19 @@ import (
 	"sim/internal/forget"
 )
 
-// A lot is where quiet links wait. One goroutine waits for all of them, so that none has a goroutine, a stack or a timer of its own, and their
-// connections are bare (see wire): Go's poller is told of the lot's bell alone. What comes for a link the lot handles there and then, as far as that
-// never waits; for all else the link gets a goroutine again.
+// A lot is where links wait. One goroutine waits for all of a lot's, so that none has a goroutine, a stack or a timer of its own, and their connections
+// are bare (see wire): Go's poller is told of the lot alone. What comes for a link the lot handles there and then, as far as that never waits; for all
+// else the link gets a goroutine, until nothing has come for it for quietTime.
 //
 // Each record wakes the process for itself, which costs more than the record does. So where many come from those who have been silent, and most likely
-// are keep-alives, the lot looks at times only. Who has said something lately never waits for that.
+// are keep-alives, the lot looks at times only. Who has said something lately never waits for that. And where records come one upon the other the lot
+// waits in the system, and not in Go's scheduler, which looks around for other work before it sleeps.
 type lot struct {
 	// immutable
-	lately  int             // an epoll instance, of those who have said something lately
-	silent  int             // another, of those who have not
+	lately  int             // an epoll instance: of those who have said something lately, and of silent and clock
+	silent  int             // another, of those who have not; lately tells of it once, until it is set again
 	clock   int             // a timer
-	bell    *os.File        // an epoll instance of these three, which tells of the silent once, until it is set again
+	bell    *os.File        // an epoll instance in Go's poller, which tells of lately, once each time that it is set
 	ringing syscall.RawConn // of bell
 	ended   chan struct{}
 
@@ -34,9 +36,26 @@ type lot struct {
 	spare  int              // a descriptor to give up where another is needed for a moment; -1 for none
 }
 
+// The first numbers are not links'.
+const (
+	silentRings = 1 + iota
+	clockRings
+	linksBegin
+)
+
+// newLots returns the lots of a server: few, since each that has less to do is woken for less, and each occupies a processor while it waits in the system.
+func newLots() (all []*lot) {
+	for range min(max(1, runtime.GOMAXPROCS(0)/lotProcessors), maxLots) {
+		if t := newLot(); t != nil {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
 // newLot returns a lot that serves until its end is called; nil if the system has none to give.
 func newLot() *lot {
-	t := &lot{lately: -1, silent: -1, clock: -1, spare: -1, ended: make(chan struct{}), parked: make(map[uint64]*link)}
+	t := &lot{lately: -1, silent: -1, clock: -1, spare: -1, ended: make(chan struct{}), parked: make(map[uint64]*link), last: linksBegin}
 	t.free.L = &t.mu
 	if err := t.open(); err != nil {
 		t.close()
@@ -62,16 +81,20 @@ func (t *lot) open() (err error) {
 	}
 	syscall.SetNonblock(bell, true) // or Go would not watch it
 	t.bell = os.NewFile(uintptr(bell), "bell")
-	for _, of := range []struct {
-		fd     int
-		events uint32
-	}{{t.lately, syscall.EPOLLIN}, {t.silent, syscall.EPOLLONESHOT}, {t.clock, syscall.EPOLLIN | epollEdge}} {
-		if err := syscall.EpollCtl(bell, syscall.EPOLL_CTL_ADD, of.fd, &syscall.EpollEvent{Events: of.events, Fd: int32(of.fd)}); err != nil {
-			return err
-		}
-	}
 	if t.ringing, err = t.bell.SyscallConn(); err != nil {
 		return err
+	}
+	for _, of := range []struct {
+		epoll, fd int
+		event     *syscall.EpollEvent
+	}{
+		{bell, t.lately, &once},
+		{t.lately, t.silent, &silentOnce},
+		{t.lately, t.clock, &syscall.EpollEvent{Events: syscall.EPOLLIN | epollEdge, Fd: clockRings}},
+	} {
+		if err := syscall.EpollCtl(of.epoll, syscall.EPOLL_CTL_ADD, of.fd, of.event); err != nil {
+			return err
+		}
 	}
 	t.save()
 	return t.bell.SetReadDeadline(time.Now().Add(lotSweep)) // it can only be set where Go watches
@@ -216,32 +239,37 @@ func (t *lot) save() {
 // serve is the lot's goroutine.
 func (t *lot) serve() {
 	defer close(t.ended)
-	t.set()
-	for last := time.Now(); ; {
-		lately, silent, err := t.await()
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			now := time.Now()
-			t.sweep(now)
-			t.bell.SetReadDeadline(now.Add(lotSweep))
-		case err != nil:
+	var events [lotEvents]syscall.EpollEvent
+	now := time.Now()
+	looked, swept, turned := now, now, now
+	for brisk := 0; ; {
+		n, err := t.await(events[:], brisk == lotBrisk)
+		over := errors.Is(err, os.ErrDeadlineExceeded)
+		if err != nil && !over {
 			return
 		}
-		if lately {
-			t.look(t.lately)
+		last := now
+		now = time.Now()
+		brisk = min(brisk+1, lotBrisk)
+		if now.Sub(last) >= lotLinger {
+			brisk = 0
 		}
-		if !silent {
-			continue
+		for _, event := range events[:n] {
+			switch number := numberOf(event); number {
+			case silentRings, clockRings:
+				looked = t.look(now, looked)
+			default:
+				t.handle(number, now)
+			}
 		}
-		n := t.look(t.silent)
-		now := time.Now()
-		if dense(n, now.Sub(last)) {
-			startClock(t.clock, lotPause)
-		} else {
-			t.set()
+		if over || now.Sub(swept) >= lotSweep {
+			t.sweep(now)
+			swept = now
+			t.bell.SetReadDeadline(now.Add(lotSweep))
 		}
-		if n > 0 {
-			last = now
+		if now.Sub(turned) >= lotTurn {
+			runtime.Gosched() // or the scheduler would take this for a loop that lets nobody else run, and look at it, and interrupt it, all the time
+			turned = now
 		}
 	}
 }
@@ -252,42 +280,61 @@ func dense(n int, in time.Duration) bool {
 	return n < lotEvents && in*lotDense < lotPause*time.Duration(n)
 }
 
-// await waits until the bell rings, and says for whom.
-func (t *lot) await() (lately, silent bool, err error) {
-	err = t.ringing.Read(func(bell uintptr) bool {
-		var rung [3]syscall.EpollEvent
-		n := pollNow(bell, rung[:])
-		for _, event := range rung[:n] {
-			if event.Fd == int32(t.lately) {
-				lately = true
-			} else {
-				silent = true
-			}
+// await waits until something has come, in the system at first where it comes one upon the other.
+func (t *lot) await(events []syscall.EpollEvent, brisk bool) (n int, err error) {
+	if brisk {
+		if n, err = syscall.EpollWait(t.lately, events, int(lotLinger/time.Millisecond)); n > 0 {
+			return n, nil
 		}
-		return n > 0
-	})
-	return lately, silent, err
-}
-
-// set makes the bell ring when something has come of the silent: at once, if something is there.
-func (t *lot) set() {
-	t.ringing.Control(func(bell uintptr) {
-		syscall.EpollCtl(int(bell), syscall.EPOLL_CTL_MOD, t.silent, &syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLONESHOT, Fd: int32(t.silent)})
-	})
-}
-
-// look handles what an epoll instance tells of, and returns for how many links.
-func (t *lot) look(epoll int) (n int) {
-	var events [lotEvents]syscall.EpollEvent
-	n = pollNow(uintptr(epoll), events[:])
-	for _, event := range events[:n] {
-		t.handle(uint64(uint32(event.Fd)) | uint64(uint32(event.Pad))<<32)
 	}
-	return n
+	// Unset, the bell wakes no thread of Go's while the lot waits in the system.
+	if err := t.ringing.Control(func(bell uintptr) { syscall.EpollCtl(int(bell), syscall.EPOLL_CTL_MOD, t.lately, &once) }); err != nil {
+		return 0, err
+	}
+	err = t.ringing.Read(func(bell uintptr) bool {
+		var rung [1]syscall.EpollEvent
+		return pollNow(bell, rung[:]) > 0
+	})
+	if err != nil {
+		return 0, err
+	}
+	return pollNow(uintptr(t.lately), events), nil
 }
+
+// numberOf is the number that an epoll instance was given with what it tells of.
+func numberOf(event syscall.EpollEvent) uint64 {
+	return uint64(uint32(event.Fd)) | uint64(uint32(event.Pad))<<32
+}
+
+// look handles what has come of the silent, and sees to it that the lot looks again. It returns when something had come last.
+func (t *lot) look(now, last time.Time) time.Time {
+	var events [lotEvents]syscall.EpollEvent
+	n := pollNow(uintptr(t.silent), events[:])
+	for _, event := range events[:n] {
+		t.handle(numberOf(event), now)
+	}
+	if dense(n, now.Sub(last)) {
+		startClock(t.clock, lotPause)
+	} else {
+		t.set()
+	}
+	if n > 0 {
+		return now
+	}
+	return last
+}
+
+// set makes the lot be told when something has come of the silent: at once, if something is there.
+func (t *lot) set() { syscall.EpollCtl(t.lately, syscall.EPOLL_CTL_MOD, t.silent, &silentOnce) }
+
+// What an epoll instance tells of once, when something is there.
+var (
+	once       = syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLONESHOT}
+	silentOnce = syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLONESHOT, Fd: silentRings}
+)
 
 // handle handles what has come for a link.
-func (t *lot) handle(number uint64) {
+func (t *lot) handle(number uint64, now time.Time) {
 	t.mu.Lock()
 	l := t.parked[number]
 	t.busy = l
@@ -296,7 +343,7 @@ func (t *lot) handle(number uint64) {
 		return
 	}
 	var e *ending
-	forget.Do(func() { e = l.glance() })
+	forget.Do(func() { e = l.glance(now) })
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if silent := l.heard.Sub(l.spoke) >= silentTime; e == nil && silent != l.silent && t.move(l, silent) != nil {
@@ -323,37 +370,38 @@ func (t *lot) sweep(now time.Time) {
 }
 
 // glance handles what has come for a parked link, as far as that never waits. A reason says that the link needs a goroutine.
-func (l *link) glance() *ending {
+func (l *link) glance(now time.Time) *ending {
 	l.session.hurried, l.session.said = true, false
 	defer func() { l.session.hurried = false }()
-	switch err := l.socket.(*rawSocket).tryRead(&l.in); {
-	case err != nil:
-		return endCutOff
-	case !l.whole():
-		l.in.rest()
-		return nil
+	if !l.silent && now.Sub(l.heard) >= lateAck {
+		l.conn.net.(*wire).delayAcks()
 	}
-	for l.whole() {
-		frames, e := l.readRecord()
-		if e == nil {
-			e = l.session.handleFrames(&frames)
+	handled, more := false, true
+	for n := 0; more && n < lotReads; n++ {
+		if l.socket.(*rawSocket).tryRead(&l.in) != nil {
+			return endCutOff
 		}
-		if e == endWaits {
-			l.first = frames
-		}
-		if e != nil {
-			return e
+		more = l.in.full()
+		for l.whole() {
+			frames, e := l.readRecord()
+			if e == nil {
+				e = l.session.handleFrames(&frames)
+			}
+			if e == endWaits {
+				l.first = frames
+			}
+			if e != nil {
+				return e
+			}
+			handled = true
 		}
 	}
-	now := time.Now()
-	alone := now.Sub(l.heard) >= quietTime
-	l.heard = now
-	if l.session.said {
-		l.spoke = now
-	}
-	l.session.flush(now)
-	if !alone {
-		return endWaits
+	if handled {
+		l.heard = now
+		if l.session.said {
+			l.spoke = now
+		}
+		l.session.flush(now)
 	}
 	l.in.rest()
 	return nil

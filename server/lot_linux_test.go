@@ -1,20 +1,27 @@
 package server
 
 import (
+	"errors"
+	"fmt"
 	"net"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"sim/proto"
 )
 
-// parkedLinks returns how many links wait in the lot.
-func (w *world) parkedLinks() int {
-	t := w.server.lot
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.parked)
+// parkedLinks returns how many links wait in lots.
+func (w *world) parkedLinks() (n int) {
+	for _, t := range w.server.lots {
+		t.mu.Lock()
+		n += len(t.parked)
+		t.mu.Unlock()
+	}
+	return n
 }
 
 // untilParked waits until so many links are parked, and no goroutine serves one.
@@ -39,43 +46,224 @@ func (w *world) untilParked(n int) {
 
 // heardAgo makes somebody who is parked one of whom nothing was heard for so long.
 func (w *world) heardAgo(name string, ago time.Duration) {
-	s := w.sessionOf(name)
-	w.server.lot.mu.Lock()
-	defer w.server.lot.mu.Unlock()
-	s.link.heard = time.Now().Add(-ago)
-	s.link.spoke = s.link.heard
+	l := w.linkOf(name)
+	l.lot.mu.Lock()
+	defer l.lot.mu.Unlock()
+	l.heard = time.Now().Add(-ago)
+	l.spoke = l.heard
 }
 
-// sweep has the lot look for the idle now.
-func (w *world) sweep() { w.server.lot.bell.SetReadDeadline(time.Now()) }
+// sweep has the lots look for the idle now.
+func (w *world) sweep() {
+	for _, t := range w.server.lots {
+		t.bell.SetReadDeadline(time.Now())
+	}
+}
 
-// Who is quiet has no goroutine, nor gets one for a record now and then. Whoever writes more often has one, until it is quiet again.
-func TestQuietLinksHaveNoGoroutine(t *testing.T) {
+// Nobody has a goroutine, however much he says, while nothing of it has to wait.
+func TestParkedLinksHaveNoGoroutine(t *testing.T) {
 	w := newWorld(t, []string{"alice", "bob", "carol"})
 	alice, bob, carol := w.enter("alice"), w.enter("bob"), w.enter("carol")
 	w.untilParked(3)
-
-	w.heardAgo("alice", quietTime)
-	alice.ping()
-	w.untilParked(3)
-
-	alice.relay(1, "bob", proto.Tag{}, "the lot relays, too")
-	bob.expectRelayed("alice", "the lot relays, too")
-	alice.ping()
-	alice.ping()
-	if n := w.parkedLinks(); n > 2 {
-		t.Errorf("%d links are parked while alice writes", n)
+	number := func() uint64 {
+		l := w.linkOf("alice")
+		l.lot.mu.Lock()
+		defer l.lot.mu.Unlock()
+		return l.parked
+	}
+	was := number()
+	for i := range 3 * lotBrisk {
+		alice.ping()
+		alice.relay(uint32(i), "bob", proto.Tag{}, "the lot relays, too")
+		bob.expectRelayed("alice", "the lot relays, too")
 	}
 	w.untilParked(3)
-	alice.ping() // the deadline that had passed is not hers any more
+	if number() != was {
+		t.Error("alice was taken out meanwhile")
+	}
 	carol.ping()
-	bob.ping()
+}
+
+// While one says something all the time, the lot waits in the system. It does all that it does otherwise.
+func TestBriskLot(t *testing.T) {
+	w := newWorld(t, []string{"alice", "bob", "carol"})
+	alice, bob, carol := w.enter("alice"), w.enter("bob"), w.enter("carol")
+	w.untilParked(3)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			alice.ping()
+		}
+	}()
+	for range 3 {
+		w.heardAgo("bob", silentTime)
+		bob.ping()
+		w.untilSilent("bob", true)
+	}
+	bob.relay(1, "carol", proto.Tag{}, "hello")
+	carol.expectRelayed("bob", "hello")
+	w.heardAgo("carol", idleTime)
+	carol.expectClose(proto.CloseIdle) // in a sweep that nobody called for
+	close(stop)
+	<-stopped
+	alice.ping()
+	for range lotBrisk {
+		alice.ping()
+	}
+	go w.stop()
+	alice.expect(proto.TypeNotice)
+	alice.expectClose(proto.CloseStopping)
+	alice.conn.Close()
+	bob.conn.Close()
+	carol.conn.Close()
+}
+
+// What comes on one connection after the other is not told to Go's poller: a thread of Go's would wake each time, for nothing.
+func TestTheBellRingsOnce(t *testing.T) {
+	lot := &lot{}
+	if err := lot.open(); err != nil {
+		t.Fatal(err)
+	}
+	defer lot.close()
+	wire, far := newWirePair(t)
+	if err := errors.Join(wire.strip(), watch(wire, lot.lately, linksBegin)); err != nil {
+		t.Fatal(err)
+	}
+	isSet := func() (set bool) {
+		lot.ringing.Control(func(bell uintptr) {
+			info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", bell))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var fd, events uint32
+			for line := range strings.Lines(string(info)) {
+				if n, _ := fmt.Sscanf(line, "tfd: %d events: %x", &fd, &events); n == 2 {
+					set = events&syscall.EPOLLIN != 0
+				}
+			}
+		})
+		return set
+	}
+	var events [lotEvents]syscall.EpollEvent
+	for _, brisk := range []bool{false, true, true, false, true} {
+		go func() {
+			time.Sleep(time.Millisecond) // so that it is waited for, mostly; either way is right
+			far.Write([]byte("x"))
+		}()
+		n, err := lot.await(events[:], brisk)
+		for n == 0 && err == nil {
+			n, err = lot.await(events[:], brisk)
+		}
+		if err != nil || n != 1 || numberOf(events[0]) != linksBegin {
+			t.Fatalf("%d events, of %d: %v", n, numberOf(events[0]), err)
+		}
+		if isSet() {
+			t.Error("the bell is set while nobody waits for it")
+		}
+		var in intake
+		if err := newSocket(wire).(*rawSocket).tryRead(&in); err != nil || len(in.bytes()) != 1 {
+			t.Fatal(in.bytes(), err)
+		}
+	}
+	// Where nothing comes the lot comes back to Go's poller, where its end reaches it.
+	time.AfterFunc(2*lotLinger, func() { lot.bell.Close() })
+	if _, err := lot.await(events[:], true); err == nil {
+		t.Error("it goes on after the end")
+	}
+	lot.bell = nil
+}
+
+// What alice says is acknowledged with what is written to her next, however long she was quiet.
+func TestLateAcknowledgements(t *testing.T) {
+	w := newWorld(t, []string{"alice", "bob"})
+	alice, bob := w.enter("alice"), w.enter("bob")
+	w.untilParked(2)
+	raw := (*rawWire)(w.linkOf("alice").conn.net.(*wire))
+	for range 3 {
+		// As the system does when nothing was written to her in time.
+		raw.Control(func(fd uintptr) { syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 1) })
+		w.heardAgo("alice", lateAck)
+		alice.relay(1, "bob", proto.Tag{}, "hello")
+		bob.expectRelayed("alice", "hello")
+		raw.Control(func(fd uintptr) {
+			if quick, err := syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK); quick != 0 || err != nil {
+				t.Errorf("she gets acknowledgements at once: %d, %v", quick, err)
+			}
+		})
+	}
+}
+
+// Who says very much has his turn, as others have.
+func TestTurnsInTheLot(t *testing.T) {
+	w := newWorld(t, []string{"alice"})
+	alice := w.enter("alice")
+	w.untilParked(1)
+	l := w.linkOf("alice")
+	wire := l.conn.net.(*wire)
+	wire.watch(l.lot.lately, syscall.EPOLL_CTL_DEL, nil) // we take the lot's place
+	const turn = lotReads * readSize
+	waiting := func() (n int32) {
+		wire.mu.RLock()
+		defer wire.mu.RUnlock()
+		syscall.SetsockoptInt(wire.fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4*turn)
+		syscall.Syscall(syscall.SYS_IOCTL, uintptr(wire.fd), syscall.TIOCINQ, uintptr(unsafe.Pointer(&n)))
+		return n
+	}
+	waiting()
+	var much []byte
+	for len(much) < 4*turn {
+		much = alice.session.Send.Seal(much, proto.AppendPing(nil, [8]byte{}), time.Now())
+	}
+	go alice.conn.Write(much)
+	for deadline := time.Now().Add(10 * time.Second); waiting() <= turn; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Skipf("no more than %d bytes wait in a socket here", waiting())
+		}
+	}
+	before := waiting()
+	l.glance(time.Now())
+	if taken := before - waiting(); taken > turn {
+		t.Errorf("%d bytes in a turn, and not %d", taken, turn)
+	}
+	if got := l.in.memory; len(got) > readBuffer {
+		t.Errorf("%d bytes are held", len(got))
+	}
+	alice.conn.Close()
+	w.stop()
+}
+
+// Lots are spread evenly over links, and there are few.
+func TestLots(t *testing.T) {
+	s := &Server{lots: newLots()}
+	if n := len(s.lots); n < 1 || n > maxLots {
+		t.Fatalf("%d lots", n)
+	}
+	given := map[*lot]int{}
+	for range 100 * len(s.lots) {
+		given[s.nextLot()]++
+	}
+	for _, lot := range s.lots {
+		if given[lot] != 100 {
+			t.Errorf("one has %d links of 100", given[lot])
+		}
+		lot.end()
+	}
+	if (&Server{}).nextLot() != nil {
+		t.Error("a lot where there is none")
+	}
 }
 
 // untilSmall waits until what was read of somebody who is parked holds no more memory than one small record.
 func (w *world) untilSmall(name string) {
 	w.t.Helper()
-	l, lot := w.linkOf(name), w.server.lot
+	l := w.linkOf(name)
+	lot := l.lot
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		lot.mu.Lock()
 		held := 0
@@ -157,6 +345,13 @@ func TestTheLotNeverWaits(t *testing.T) {
 	bob.ping()
 	empty()
 	alice.expect(proto.TypePong)
+	alice.ping()
+	if n := w.parkedLinks(); n != 1 {
+		t.Errorf("%d links are parked, and alice may have to wait again", n)
+	}
+	w.untilParked(2) // when she has been quiet
+	alice.ping()     // the deadline that had passed is not hers any more
+	bob.ping()
 
 	// So with what takes long, even where there is room.
 	hurried := newSession(w.server, &proto.Session{})
@@ -207,7 +402,8 @@ func TestEndWhileTheLotIsBusy(t *testing.T) {
 	w := newWorld(t, []string{"alice"})
 	alice := w.enter("alice")
 	w.untilParked(1)
-	s, lot := w.sessionOf("alice"), w.server.lot
+	s := w.sessionOf("alice")
+	lot := s.link.lot
 	lot.mu.Lock()
 	number := s.link.parked
 	lot.busy = s.link
@@ -216,7 +412,7 @@ func TestEndWhileTheLotIsBusy(t *testing.T) {
 	if n := w.parkedLinks(); n != 1 {
 		t.Fatalf("%d links are parked", n)
 	}
-	lot.handle(number)
+	lot.handle(number, time.Now())
 	alice.expectClose(proto.CloseRemoved)
 }
 
@@ -225,7 +421,8 @@ func TestNobodyIsParkedAtTheEnd(t *testing.T) {
 	w := newWorld(t, []string{"alice"})
 	alice := w.enter("alice")
 	w.untilParked(1)
-	s, lot := w.sessionOf("alice"), w.server.lot
+	s := w.sessionOf("alice")
+	lot := s.link.lot
 	lot.mu.Lock()
 	lot.release(s.link)
 	lot.mu.Unlock()

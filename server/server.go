@@ -46,7 +46,7 @@ type Server struct {
 	key        [proto.PublicKeySize]byte
 	login      *proto.LoginConfig
 	pool       *pool
-	lot        *lot // made by Serve; nil where there is none
+	lots       []*lot // made by Serve; none where there are none
 
 	epoch     atomic.Pointer[proto.Epoch]
 	counters  Counters
@@ -57,6 +57,7 @@ type Server struct {
 	tidying   tidying
 	detached  atomic.Int64 // sessions without a connection
 	running   sync.WaitGroup
+	lotsGiven atomic.Uint64 // to links
 }
 
 // New listens. Its errors are sentences for whoever starts the server.
@@ -161,9 +162,13 @@ func (s *Server) Serve(ctx context.Context) error {
 	inner, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	if _, sockets := s.listener.(*net.TCPListener); sockets {
-		s.lot = newLot()
+		s.lots = newLots()
 	}
-	defer s.lot.end()
+	defer func() {
+		for _, t := range s.lots {
+			t.end()
+		}
+	}()
 	s.running.Go(func() { s.keep(inner) })
 	s.running.Go(func() { s.registry.tellChanges(inner) })
 	s.running.Go(s.accept)
@@ -202,6 +207,14 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	s.log.Info("stopped")
 	return nil
+}
+
+// nextLot is where the next link waits: they are spread evenly.
+func (s *Server) nextLot() *lot {
+	if len(s.lots) == 0 {
+		return nil
+	}
+	return s.lots[s.lotsGiven.Add(1)%uint64(len(s.lots))]
 }
 
 // keep makes a new epoch every EpochLength; the handshakes that began in the old one are all that holds it then. And it says how the server is.

@@ -119,11 +119,11 @@ func (s *session) stop() {
 	case e.cut:
 		l.conn.net.Close()
 		s.out.abort()
-		s.server.lot.wake(l)
+		l.lot.wake(l)
 	default:
 		l.conn.net.SetReadDeadline(time.Unix(1, 0))
 		s.out.finish(time.Now(), proto.AppendClose(append([]byte(nil), e.before...), e.close))
-		s.server.lot.wake(l)
+		l.lot.wake(l)
 	}
 	s.server.log.Info("session ended", "reason", e.reason, s.who())
 }

@@ -45,10 +45,23 @@ func (w *wire) dressAs(c net.Conn) bool {
 		return false
 	}
 	w.conn, w.raw = conn, raw
-	// What comes is acknowledged with what is written next, or a little later, and not by a packet of its own for each read: an eighth of a text that comes
-	// by itself. The system comes back to that when nothing was written in time.
-	raw.Control(func(fd uintptr) { syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 0) })
+	raw.Control(delayAcks)
 	return true
+}
+
+// delayAcks has what comes acknowledged with what is written next, or a little later, and not by a packet of its own for each read: a fifth of a text that
+// comes by itself. The system comes back to that when nothing was written in lateAck.
+func delayAcks(fd uintptr) {
+	syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 0)
+}
+
+// delayAcks is for a bare connection.
+func (w *wire) delayAcks() {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.fd >= 0 {
+		delayAcks(uintptr(w.fd))
+	}
 }
 
 // strip takes the connection from Go's poller. Nobody may be waiting for it.

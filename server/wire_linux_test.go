@@ -173,7 +173,8 @@ func TestHeldConnection(t *testing.T) {
 	w := newWorld(t, []string{"alice"})
 	alice := w.enter("alice")
 	w.untilParked(1)
-	l, lot := w.linkOf("alice"), w.server.lot
+	l := w.linkOf("alice")
+	lot := l.lot
 	lot.hold(l)
 	lot.hold(l)
 	if _, err := l.conn.net.(*wire).plain(); err != nil {
@@ -207,7 +208,8 @@ func TestHeldWhileTheLotIsBusy(t *testing.T) {
 	w := newWorld(t, []string{"alice"})
 	alice := w.enter("alice")
 	w.untilParked(1)
-	l, lot := w.linkOf("alice"), w.server.lot
+	l := w.linkOf("alice")
+	lot := l.lot
 	lot.mu.Lock()
 	number := l.parked
 	lot.busy = l
@@ -227,7 +229,7 @@ func TestHeldWhileTheLotIsBusy(t *testing.T) {
 		t.Error("the lot was not waited for")
 	default:
 	}
-	lot.handle(number)
+	lot.handle(number, time.Now())
 	<-held
 	lot.letGo(l)
 	alice.ping()
@@ -235,7 +237,8 @@ func TestHeldWhileTheLotIsBusy(t *testing.T) {
 
 // isSilent says whether somebody is parked among the silent.
 func (w *world) isSilent(name string) bool {
-	l, lot := w.linkOf(name), w.server.lot
+	l := w.linkOf(name)
+	lot := l.lot
 	lot.mu.Lock()
 	defer lot.mu.Unlock()
 	return l.parked != 0 && l.silent
@@ -297,10 +300,16 @@ func TestOnlyTheParkedAreWatched(t *testing.T) {
 	w := newWorld(t, []string{"alice", "bob"})
 	alice, bob := w.enter("alice"), w.enter("bob")
 	w.untilParked(2)
-	lot, l := w.server.lot, w.linkOf("alice")
+	l := w.linkOf("alice")
+	lot := l.lot
 	expect := func(lately, silent int) {
 		t.Helper()
-		if a, b := watched(t, lot.lately), watched(t, lot.silent); a != lately || b != silent {
+		a, b := 0, 0
+		for _, lot := range w.server.lots {
+			a += watched(t, lot.lately) - 2 // silent, and clock
+			b += watched(t, lot.silent)
+		}
+		if a != lately || b != silent {
 			t.Errorf("%d of those who spoke lately are watched and %d of the silent, not %d and %d", a, b, lately, silent)
 		}
 	}
@@ -368,11 +377,10 @@ func TestMuchInTheLot(t *testing.T) {
 	w.untilSilent("uu", true)
 	w.untilSilent("alice", false)
 	// A pause that does not end.
-	startClock(w.server.lot.clock, 0)
-	w.heardAgo("alice", quietTime)
-	w.server.lot.ringing.Control(func(bell uintptr) {
-		syscall.EpollCtl(int(bell), syscall.EPOLL_CTL_MOD, w.server.lot.silent, &syscall.EpollEvent{Events: syscall.EPOLLONESHOT})
-	})
+	for _, lot := range w.server.lots {
+		startClock(lot.clock, 0)
+		syscall.EpollCtl(lot.lately, syscall.EPOLL_CTL_MOD, lot.silent, &syscall.EpollEvent{Events: syscall.EPOLLONESHOT})
+	}
 	people[0].relay(1, "uu", proto.Tag{}, "now")
 	people[2].expectRelayed("alice", "now")
 }

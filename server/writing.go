@@ -170,7 +170,7 @@ func (l *link) writeNow(now time.Time) {
 // startWriter starts a goroutine that writes what is left of a batch, if there is one, and then all that waits. The caller has begun.
 func (l *link) startWriter(b batch, sealed *buffer, from int) {
 	l.session.server.running.Go(func() {
-		lot := l.session.server.lot
+		lot := l.lot
 		lot.hold(l)
 		defer lot.letGo(l)
 		forget.Do(func() {

@@ -113,8 +113,8 @@ func TestFrozenReceiverHoldsNobodyUp(t *testing.T) {
 // plainOf returns the connection of somebody who is logged in, as Go's poller has it.
 func (w *world) plainOf(name string) *net.TCPConn {
 	l := w.linkOf(name)
-	w.server.lot.hold(l)
-	defer w.server.lot.letGo(l)
+	l.lot.hold(l)
+	defer l.lot.letGo(l)
 	if bare, ok := l.conn.net.(interface{ plain() (*net.TCPConn, error) }); ok {
 		plain, err := bare.plain()
 		if err != nil {
