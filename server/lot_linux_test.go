@@ -53,6 +53,14 @@ func (w *world) heardAgo(name string, ago time.Duration) {
 	l.spoke = l.heard
 }
 
+// placeOf is the number under which somebody is parked, which is another each time; 0 for none.
+func (w *world) placeOf(name string) uint64 {
+	l := w.linkOf(name)
+	l.lot.mu.Lock()
+	defer l.lot.mu.Unlock()
+	return l.parked
+}
+
 // sweep has the lots look for the idle now.
 func (w *world) sweep() {
 	for _, t := range w.server.lots {
@@ -65,20 +73,14 @@ func TestParkedLinksHaveNoGoroutine(t *testing.T) {
 	w := newWorld(t, []string{"alice", "bob", "carol"})
 	alice, bob, carol := w.enter("alice"), w.enter("bob"), w.enter("carol")
 	w.untilParked(3)
-	number := func() uint64 {
-		l := w.linkOf("alice")
-		l.lot.mu.Lock()
-		defer l.lot.mu.Unlock()
-		return l.parked
-	}
-	was := number()
+	was := w.placeOf("alice")
 	for i := range 3 * lotBrisk {
 		alice.ping()
 		alice.relay(uint32(i), "bob", proto.Tag{}, "the lot relays, too")
 		bob.expectRelayed("alice", "the lot relays, too")
 	}
 	w.untilParked(3)
-	if number() != was {
+	if w.placeOf("alice") != was {
 		t.Error("alice was taken out meanwhile")
 	}
 	carol.ping()
@@ -488,6 +490,7 @@ func TestEndsOfParkedSessions(t *testing.T) {
 			alice.relay(1, "bob", proto.Tag{}, "hello")
 			bob.expectRelayed("alice", "hello")
 			w.untilParked(2)
+			place := w.placeOf("bob")
 			end.do(w, alice, bob)
 			alice.conn.Close()
 			if end.what == "the server stops" { // for bob, too
@@ -496,6 +499,9 @@ func TestEndsOfParkedSessions(t *testing.T) {
 			}
 			bob.expect(proto.TypeGone)
 			w.untilParked(1)
+			if w.placeOf("bob") != place {
+				t.Error("bob got a goroutine to be told that alice is gone")
+			}
 			bob.ping()
 			bob.conn.Close()
 		})

@@ -12,7 +12,7 @@ import (
 // How what waits in an outbox gets to the socket. Whoever has put something in comes back to flush when it has done the rest of what it read:
 // if nobody writes, it seals all that waits and writes it there and then, as far as the socket takes it at once. What the socket does not take,
 // a goroutine writes that is started for it, and ends when nothing waits any more: nobody waits for another's socket. Others who can't write,
-// since they hold a lock, start such a goroutine too.
+// since they hold a lock, start a goroutine that flushes for them.
 
 // A batch is what is sealed and written at once.
 type batch struct {
@@ -60,7 +60,7 @@ func (o *outbox) start() {
 		return
 	}
 	if l := o.begin(); l != nil {
-		l.startWriter(batch{}, nil, 0)
+		l.session.server.running.Go(func() { forget.Do(func() { l.writeNow(time.Now()) }) })
 	}
 }
 
