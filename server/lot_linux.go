@@ -251,8 +251,8 @@ func (t *lot) serve() {
 		last := now
 		now = time.Now()
 		brisk = min(brisk+1, lotBrisk)
-		if now.Sub(last) >= lotLinger {
-			brisk = 0
+		if now.Sub(last) >= lotLinger { // it has waited for the bell, most likely, while others ran
+			brisk, turned = 0, now
 		}
 		for _, event := range events[:n] {
 			switch number := numberOf(event); number {
