@@ -57,10 +57,11 @@ func (in *intake) put(n int) { in.to += n }
 
 // room returns where to read to, and always some.
 func (in *intake) room() []byte {
+	full := in.full()
 	if in.from > 0 {
 		in.from, in.to = 0, copy(in.memory, in.bytes())
 	}
-	if in.to == len(in.memory) {
+	if in.to == len(in.memory) || full && len(in.memory) < readSize {
 		in.move(readMemory.Get().(*[readSize]byte)[:])
 	}
 	return in.memory[in.to:]
@@ -69,10 +70,9 @@ func (in *intake) room() []byte {
 // rest is called when there is nothing to read for now.
 func (in *intake) rest() {
 	switch {
-	case len(in.memory) != readSize:
 	case in.empty():
 		in.move(nil)
-	default:
+	case len(in.memory) == readSize:
 		in.move(make([]byte, max(readBuffer, recordSize(in.bytes()))))
 	}
 }

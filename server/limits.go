@@ -109,12 +109,13 @@ const (
 	quietTime         = 2 * time.Second // without a record, and a link that has a goroutine is parked
 	maxLots           = 4
 	lotProcessors     = 4                     // to a lot
-	lotReads          = 4                     // of a link in turn, where each has filled its room
+	lotReads          = 4                     // of a link in turn, where each has filled its room; who has still more to say gets a goroutine
 	lotBrisk          = 16                    // times in turn that something came within lotLinger, and the lot waits in the system,
 	lotLinger         = 5 * time.Millisecond  // until so long nothing came
 	lotTurn           = 8 * time.Millisecond  // after which others get their turn
 	lateAck           = 40 * time.Millisecond // TCP_DELACK_MIN of Linux
 	lotSweep          = 5 * time.Second       // how often is looked for parked links of which nothing was heard for idleTime
+	lotSwept          = 256                   // that are ended at a time
 	lotEvents         = 128                   // parked links for which something has come, at a time
 	silentTime        = time.Minute           // with nothing but Pings, and a parked link is silent
 	lotPause          = 50 * time.Millisecond // before the lot looks again where the silent say much: then it wakes once for several

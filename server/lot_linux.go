@@ -250,9 +250,11 @@ func (t *lot) serve() {
 		}
 		last := now
 		now = time.Now()
-		brisk = min(brisk+1, lotBrisk)
-		if now.Sub(last) >= lotLinger { // it has waited for the bell, most likely, while others ran
+		switch {
+		case now.Sub(last) >= lotLinger: // it has waited for the bell, most likely, while others ran
 			brisk, turned = 0, now
+		case brisk < lotBrisk-1 || brisk == lotBrisk-1 && runtime.GOMAXPROCS(0) > 1: // or it would keep the only one
+			brisk++
 		}
 		for _, event := range events[:n] {
 			switch number := numberOf(event); number {
@@ -263,9 +265,11 @@ func (t *lot) serve() {
 			}
 		}
 		if over || now.Sub(swept) >= lotSweep {
-			t.sweep(now)
-			swept = now
-			t.bell.SetReadDeadline(now.Add(lotSweep))
+			next := now
+			if t.sweep(now) {
+				swept, next = now, now.Add(lotSweep)
+			}
+			t.bell.SetReadDeadline(next)
 		}
 		if now.Sub(turned) >= lotTurn {
 			runtime.Gosched() // or the scheduler would take this for a loop that lets nobody else run, and look at it, and interrupt it, all the time
@@ -357,16 +361,23 @@ func (t *lot) handle(number uint64, now time.Time) {
 	t.free.Broadcast()
 }
 
-// sweep ends links of which nothing was heard for too long.
-func (t *lot) sweep(now time.Time) {
+// sweep ends links of which nothing was heard for too long, and says whether these were all.
+func (t *lot) sweep(now time.Time) (all bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	n := 0
 	for _, l := range t.parked {
-		if now.Sub(l.heard) >= idleTime {
-			t.release(l)
-			go l.awake(endIdle)
+		if now.Sub(l.heard) < idleTime {
+			continue
 		}
+		if n == lotSwept { // others wait
+			return false
+		}
+		t.release(l)
+		go l.awake(endIdle)
+		n++
 	}
+	return true
 }
 
 // glance handles what has come for a parked link, as far as that never waits. A reason says that the link needs a goroutine.
@@ -376,12 +387,18 @@ func (l *link) glance(now time.Time) *ending {
 	if !l.silent && now.Sub(l.heard) >= lateAck {
 		l.conn.net.(*wire).delayAcks()
 	}
-	handled, more := false, true
-	for n := 0; more && n < lotReads; n++ {
+	more := true
+	for n := 0; more; n++ {
+		if n == lotReads { // it has so much to say that it gets a goroutine for that
+			return endWaits
+		}
 		if l.socket.(*rawSocket).tryRead(&l.in) != nil {
 			return endCutOff
 		}
 		more = l.in.full()
+		if !l.whole() {
+			continue
+		}
 		for l.whole() {
 			frames, e := l.readRecord()
 			if e == nil {
@@ -393,15 +410,12 @@ func (l *link) glance(now time.Time) *ending {
 			if e != nil {
 				return e
 			}
-			handled = true
 		}
-	}
-	if handled {
 		l.heard = now
 		if l.session.said {
 			l.spoke = now
 		}
-		l.session.flush(now)
+		l.session.flush(now) // before others' room is full of what is read next
 	}
 	l.in.rest()
 	return nil

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -49,6 +51,9 @@ func (w *world) heardAgo(name string, ago time.Duration) {
 	l := w.linkOf(name)
 	l.lot.mu.Lock()
 	defer l.lot.mu.Unlock()
+	for l.lot.busy == l {
+		l.lot.free.Wait()
+	}
 	l.heard = time.Now().Add(-ago)
 	l.spoke = l.heard
 }
@@ -126,8 +131,8 @@ func TestBriskLot(t *testing.T) {
 	carol.conn.Close()
 }
 
-// What comes on one connection after the other is not told to Go's poller: a thread of Go's would wake each time, for nothing.
-func TestTheBellRingsOnce(t *testing.T) {
+// While the lot waits in the system, Go's poller is not told of what comes: a thread of Go's would wake each time, for nothing.
+func TestTheBellIsSilent(t *testing.T) {
 	lot := &lot{}
 	if err := lot.open(); err != nil {
 		t.Fatal(err)
@@ -141,7 +146,7 @@ func TestTheBellRingsOnce(t *testing.T) {
 		lot.ringing.Control(func(bell uintptr) {
 			info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", bell))
 			if err != nil {
-				t.Fatal(err)
+				t.Error(err)
 			}
 			var fd, events uint32
 			for line := range strings.Lines(string(info)) {
@@ -153,11 +158,16 @@ func TestTheBellRingsOnce(t *testing.T) {
 		return set
 	}
 	var events [lotEvents]syscall.EpollEvent
+	if err := far.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
 	for _, brisk := range []bool{false, true, true, false, true} {
-		go func() {
-			time.Sleep(time.Millisecond) // so that it is waited for, mostly; either way is right
-			far.Write([]byte("x"))
-		}()
+		far.Write([]byte("x"))
+		if !brisk { // so that the bell, which is set at the beginning, has rung
+			for !isReadable(lot.lately) {
+				time.Sleep(time.Millisecond)
+			}
+		}
 		n, err := lot.await(events[:], brisk)
 		for n == 0 && err == nil {
 			n, err = lot.await(events[:], brisk)
@@ -173,12 +183,36 @@ func TestTheBellRingsOnce(t *testing.T) {
 			t.Fatal(in.bytes(), err)
 		}
 	}
+	// With something there, who waits in the system does not touch the bell.
+	syscall.EpollCtl(lot.lately, syscall.EPOLL_CTL_MOD, lot.silent, &silentOnce)
+	far.Write([]byte("x"))
+	for !isReadable(lot.lately) {
+		time.Sleep(time.Millisecond)
+	}
+	lot.ringing.Control(func(bell uintptr) { syscall.EpollCtl(int(bell), syscall.EPOLL_CTL_DEL, lot.lately, nil) })
+	if n, err := lot.await(events[:], true); n != 1 || err != nil {
+		t.Errorf("%d events without the bell: %v", n, err)
+	}
+	lot.ringing.Control(func(bell uintptr) { syscall.EpollCtl(int(bell), syscall.EPOLL_CTL_ADD, lot.lately, &once) })
+	var in intake
+	newSocket(wire).(*rawSocket).tryRead(&in)
+
 	// Where nothing comes the lot comes back to Go's poller, where its end reaches it.
 	time.AfterFunc(2*lotLinger, func() { lot.bell.Close() })
-	if _, err := lot.await(events[:], true); err == nil {
-		t.Error("it goes on after the end")
+	for {
+		if _, err := lot.await(events[:], true); err != nil {
+			break
+		}
 	}
 	lot.bell = nil
+}
+
+// isReadable says whether an epoll instance has something to tell, and leaves it there.
+func isReadable(epoll int) bool {
+	var set syscall.FdSet
+	set.Bits[epoll/64] |= 1 << (epoll % 64)
+	n, err := syscall.Select(epoll+1, &set, nil, nil, &syscall.Timeval{})
+	return n == 1 && err == nil
 }
 
 // What alice says is acknowledged with what is written to her next, however long she was quiet.
@@ -187,74 +221,208 @@ func TestLateAcknowledgements(t *testing.T) {
 	alice, bob := w.enter("alice"), w.enter("bob")
 	w.untilParked(2)
 	raw := (*rawWire)(w.linkOf("alice").conn.net.(*wire))
-	for range 3 {
+	for judged := 0; judged < 3; {
 		// As the system does when nothing was written to her in time.
 		raw.Control(func(fd uintptr) { syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 1) })
 		w.heardAgo("alice", lateAck)
+		began := time.Now()
 		alice.relay(1, "bob", proto.Tag{}, "hello")
 		bob.expectRelayed("alice", "hello")
-		raw.Control(func(fd uintptr) {
-			if quick, err := syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK); quick != 0 || err != nil {
-				t.Errorf("she gets acknowledgements at once: %d, %v", quick, err)
-			}
-		})
+		quick := -1
+		raw.Control(func(fd uintptr) { quick, _ = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK) })
+		if time.Since(began) >= lateAck/2 {
+			continue // the system may have done it again
+		}
+		judged++
+		if quick != 0 {
+			t.Errorf("she gets acknowledgements at once: %d", quick)
+		}
 	}
 }
 
-// Who says very much has his turn, as others have.
+// pileUp lets so many bytes of records come for somebody who is parked before the lot is told, and returns what tells it. It skips the test where a
+// socket does not hold as many.
+func (w *world) pileUp(c *client, name string, records []byte) (tell func()) {
+	w.t.Helper()
+	l := w.linkOf(name)
+	at := l.conn.net.(*wire)
+	at.watch(l.lot.lately, syscall.EPOLL_CTL_DEL, nil)
+	at.mu.RLock()
+	syscall.SetsockoptInt(at.fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4*len(records))
+	at.mu.RUnlock()
+	c.conn.SetWriteDeadline(time.Now().Add(10 * time.Second))
+	if _, err := c.conn.Write(records); err != nil {
+		w.t.Skipf("a socket here does not hold %d bytes: %v", len(records), err)
+	}
+	for deadline := time.Now().Add(5 * time.Second); w.waiting(name) < len(records); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Skipf("a socket here holds %d bytes, and not %d", w.waiting(name), len(records))
+		}
+	}
+	return func() { watch(at, l.lot.lately, w.placeOf(name)) }
+}
+
+// waiting returns how many bytes have come of somebody who is parked, and were not read.
+func (w *world) waiting(name string) int {
+	at := w.linkOf(name).conn.net.(*wire)
+	at.mu.RLock()
+	defer at.mu.RUnlock()
+	var n int32
+	syscall.Syscall(syscall.SYS_IOCTL, uintptr(at.fd), syscall.TIOCINQ, uintptr(unsafe.Pointer(&n)))
+	return int(n)
+}
+
+// Who says very much has his turn, as others have, and then a goroutine.
 func TestTurnsInTheLot(t *testing.T) {
 	w := newWorld(t, []string{"alice"})
 	alice := w.enter("alice")
 	w.untilParked(1)
-	l := w.linkOf("alice")
-	wire := l.conn.net.(*wire)
-	wire.watch(l.lot.lately, syscall.EPOLL_CTL_DEL, nil) // we take the lot's place
-	const turn = lotReads * readSize
-	waiting := func() (n int32) {
-		wire.mu.RLock()
-		defer wire.mu.RUnlock()
-		syscall.SetsockoptInt(wire.fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4*turn)
-		syscall.Syscall(syscall.SYS_IOCTL, uintptr(wire.fd), syscall.TIOCINQ, uintptr(unsafe.Pointer(&n)))
-		return n
-	}
-	waiting()
 	var much []byte
-	for len(much) < 4*turn {
+	records := 0
+	for ; len(much) < lotReads*readSize+readSize/2; records++ {
 		much = alice.session.Send.Seal(much, proto.AppendPing(nil, [8]byte{}), time.Now())
 	}
-	go alice.conn.Write(much)
-	for deadline := time.Now().Add(10 * time.Second); waiting() <= turn; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Skipf("no more than %d bytes wait in a socket here", waiting())
+	tell := w.pileUp(alice, "alice", much)
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	reading.Go(func() {
+		for range records {
+			alice.expect(proto.TypePong)
+		}
+	})
+	before := w.waiting("alice")
+	l := w.linkOf("alice")
+	if e := l.glance(time.Now()); e != endWaits {
+		t.Errorf("after a turn: %v", e)
+	}
+	if taken := before - w.waiting("alice"); taken <= (lotReads-1)*readSize || taken > lotReads*readSize {
+		t.Errorf("%d bytes in a turn", taken)
+	}
+	tell()
+}
+
+// What one read brings is written before the next is handled: it would find no room.
+func TestManyAtOnceFindRoom(t *testing.T) {
+	w := newWorld(t, []string{"alice", "bob"})
+	alice, bob := w.enter("alice"), w.enter("bob")
+	w.untilParked(2)
+	text := strings.Repeat("x", proto.MaxPeerMessage)
+	var much []byte
+	const texts = 7
+	for n := range texts {
+		much = alice.session.Send.Seal(much, relayFrame(t, uint32(n), "bob", proto.Tag{}, text), time.Now())
+	}
+	w.pileUp(alice, "alice", much)()
+	for range texts {
+		bob.expectRelayed("alice", text)
+	}
+	alice.ping() // and none was refused
+}
+
+// Who asks for more than his queue holds at once gets it in the lot, too, while he reads.
+func TestManyAnswersInTheLot(t *testing.T) {
+	w := newWorld(t, []string{"alice"})
+	alice := w.enter("alice")
+	w.untilParked(1)
+	place := w.placeOf("alice")
+	var much []byte
+	const lists = 12 // each answer can be 16 KB
+	for range lists {
+		much = append(much, proto.AppendList(nil, proto.List{})...)
+	}
+	alice.send(much)
+	for range lists {
+		alice.expect(proto.TypeUsers)
+	}
+	if w.placeOf("alice") != place {
+		t.Error("she got a goroutine")
+	}
+}
+
+// Very many who went silent at once are ended a few at a time, and all.
+func TestManyEndInASweep(t *testing.T) {
+	const more = 4
+	var names []string
+	for n := range lotSwept + more {
+		names = append(names, fmt.Sprint("user", n))
+	}
+	w := newWorld(t, names)
+	var people []*client
+	for _, name := range names {
+		people = append(people, w.enter(name))
+	}
+	w.untilParked(len(names))
+	for _, name := range names {
+		w.heardAgo(name, idleTime)
+	}
+	for _, lot := range w.server.lots {
+		before := w.parkedLinks()
+		if all := lot.sweep(time.Now()); before-w.parkedLinks() > lotSwept || all == (len(w.server.lots) == 1) {
+			t.Errorf("%d are ended; all: %v", before-w.parkedLinks(), all)
 		}
 	}
-	before := waiting()
-	l.glance(time.Now())
-	if taken := before - waiting(); taken > turn {
-		t.Errorf("%d bytes in a turn, and not %d", taken, turn)
+	w.sweep()
+	for _, p := range people {
+		p.expectClose(proto.CloseIdle)
+		p.conn.Close()
 	}
-	if got := l.in.memory; len(got) > readBuffer {
-		t.Errorf("%d bytes are held", len(got))
+}
+
+// In a server with many processors people are spread over several lots, and notice nothing.
+func TestPeopleInSeveralLots(t *testing.T) {
+	names := []string{"alice", "bob", "carol", "dave", "erin", "frank"}
+	was := runtime.GOMAXPROCS(4 * lotProcessors)
+	w := newWorld(t, names)
+	var people []*client
+	for _, name := range names {
+		people = append(people, w.enter(name))
 	}
-	alice.conn.Close()
-	w.stop()
+	runtime.GOMAXPROCS(was)
+	if len(w.server.lots) < 2 {
+		t.Fatal("there is one lot")
+	}
+	w.untilParked(len(people))
+	var all sync.WaitGroup
+	for i, p := range people {
+		all.Go(func() {
+			to := names[(i+1)%len(names)]
+			for n := range 50 {
+				p.relay(uint32(n), to, proto.Tag{}, "hello")
+			}
+			from := names[(i+len(names)-1)%len(names)]
+			for range 50 {
+				p.expectRelayed(from, "hello")
+			}
+		})
+	}
+	all.Wait()
+	w.untilParked(len(people))
+	w.sessionOf("bob").end(endRemoved)
+	people[0].expect(proto.TypeGone)
+	people[2].expect(proto.TypeGone)
+	people[1].expectClose(proto.CloseRemoved)
+	people[1].conn.Close()
+	w.untilParked(len(people) - 1)
 }
 
 // Lots are spread evenly over links, and there are few.
 func TestLots(t *testing.T) {
-	s := &Server{lots: newLots()}
-	if n := len(s.lots); n < 1 || n > maxLots {
-		t.Fatalf("%d lots", n)
+	all := newLots()
+	if n := len(all); n < 1 || n > maxLots {
+		t.Errorf("%d lots", n)
 	}
+	for _, lot := range all {
+		lot.end()
+	}
+	s := &Server{lots: []*lot{{}, {}, {}}}
 	given := map[*lot]int{}
-	for range 100 * len(s.lots) {
+	for range 300 {
 		given[s.nextLot()]++
 	}
 	for _, lot := range s.lots {
 		if given[lot] != 100 {
-			t.Errorf("one has %d links of 100", given[lot])
+			t.Errorf("one has %d links of 300", given[lot])
 		}
-		lot.end()
 	}
 	if (&Server{}).nextLot() != nil {
 		t.Error("a lot where there is none")

@@ -209,10 +209,13 @@ func (s *session) claim(n int) *ending {
 	if s.out.tryClaim(n) {
 		return nil
 	}
+	s.flush(time.Now())
 	if s.hurried {
+		if s.out.tryClaim(n) {
+			return nil
+		}
 		return endWaits
 	}
-	s.flush(time.Now())
 	if !s.out.claim(n) {
 		return endCutOff // or whatever has ended it already
 	}

@@ -80,6 +80,16 @@ func TestIntakeMemory(t *testing.T) {
 		in.free()
 	}
 	holds("at the end", 0)
+
+	// So does who was, and came to the end of a record; and who has much to say is read as much of at once, as before.
+	read(record[:4000])
+	holds("with 4000 again", len(record))
+	read(record[4000:])
+	if n := len(in.room()); n != readSize-len(record) {
+		t.Errorf("after what filled the room, there is room for %d bytes", n)
+	}
+	in.drop(len(record))
+	holds("after the record", 0)
 }
 
 // Bob does not read. What alice sends him waits with a goroutine of its own, and what she sends carol meanwhile is not held up.
