@@ -104,6 +104,7 @@ def _connect(address, handshake):
     for attempt in range(TRIES):
         try:
             sock = socket.create_connection((host, port), timeout=10)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             raise NotReached(str(error)) from None
         try:

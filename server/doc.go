@@ -13,7 +13,7 @@
 //	login.go      the login, with the two queues that it passes
 //	session.go    who is logged in, what is done with each frame, and the end
 //	link.go       a connection of a session: the records that come
-//	lot*.go       where quiet links wait, all for one goroutine
+//	lot*.go       where links wait, many for one goroutine, which handles what never waits
 //	wire_linux.go a TCP connection that can leave Go's poller, for the lot
 //	socket*.go    reading and writing without waiting, where the system can
 //	buffer.go     the memory of what was read, and of what waits
@@ -31,8 +31,8 @@
 //	tidy.go       when memory is given back to the system
 //	limits.go     every limit
 //
-// A connection that has proved nothing has one goroutine and a small buffer. A session has one goroutine while things come on its connection, and none
-// while it is quiet (on Linux) or has no connection: the reader, which owns the connection's incoming half and everything about the session that nobody else needs. The outgoing half is
+// A connection that has proved nothing has one goroutine and a small buffer. A session has none on Linux while nothing of it has to wait, nor
+// while it has no connection, and otherwise one: the reader, which owns the connection's incoming half and everything about the session that nobody else needs. The outgoing half is
 // whoever's who writes: mostly the reader of the session that has sent something, and a goroutine of its own where the socket does not take all.
 // What others need is guarded by the registry's mutex, the queue between them by its own, and which connection a session has by
 // the session's. The orders of locks are registry, outbox, pool, and session, outbox, pool; those of admission, budget and guessing are held alone;

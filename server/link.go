@@ -10,8 +10,8 @@ import (
 	"sim/proto"
 )
 
-// A link is a connection of a session. One goroutine at a time serves it: it reads, and handles what it reads. Others may write to it; see
-// writing.go.
+// A link is a connection of a session. One goroutine at a time serves it, its own or that of a lot: it reads, and handles what it reads. Others may
+// write to it; see writing.go.
 type link struct {
 	// immutable
 	session *session
@@ -249,7 +249,7 @@ func (l *link) settle() *ending {
 	return nil
 }
 
-// quiet parks a link for which nothing came for a while, where there is a lot.
+// quiet parks a link for which nothing is to be done, where there is a lot.
 func (l *link) quiet() *ending {
 	l.within = idleTime
 	if l.lot.park(l) {

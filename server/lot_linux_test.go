@@ -306,11 +306,15 @@ func TestManyAtOnceFindRoom(t *testing.T) {
 	w := newWorld(t, []string{"alice", "bob"})
 	alice, bob := w.enter("alice"), w.enter("bob")
 	w.untilParked(2)
-	text := strings.Repeat("x", proto.MaxPeerMessage)
+	text := strings.Repeat("x", 3900)
 	var much []byte
-	const texts = 7
-	for n := range texts {
-		much = alice.session.Send.Seal(much, relayFrame(t, uint32(n), "bob", proto.Tag{}, text), time.Now())
+	const texts = 28
+	for n := 0; n < texts; n += 4 {
+		var frames []byte
+		for i := range 4 { // which are a record of the largest size: more of these in a turn than bob has room for
+			frames = append(frames, relayFrame(t, uint32(n+i), "bob", proto.Tag{}, text)...)
+		}
+		much = alice.session.Send.Seal(much, frames, time.Now())
 	}
 	w.pileUp(alice, "alice", much)()
 	for range texts {

@@ -50,7 +50,7 @@ func (w *wire) dressAs(c net.Conn) bool {
 }
 
 // delayAcks has what comes acknowledged with what is written next, or a little later, and not by a packet of its own for each read: a fifth of a text that
-// comes by itself. The system comes back to that when nothing was written in lateAck.
+// comes by itself in a lot. The system comes back to that when nothing was written in lateAck.
 func delayAcks(fd uintptr) {
 	syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 0)
 }
