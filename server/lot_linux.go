@@ -253,8 +253,10 @@ func (t *lot) serve() {
 		switch {
 		case now.Sub(last) >= lotLinger: // it has waited for the bell, most likely, while others ran
 			brisk, turned = 0, now
-		case brisk < lotBrisk-1 || brisk == lotBrisk-1 && runtime.GOMAXPROCS(0) > 1: // or it would keep the only one
+		case brisk < lotBrisk-1:
 			brisk++
+		case brisk == lotBrisk-1 && runtime.GOMAXPROCS(0) > 1: // or it would keep the only processor
+			brisk, turned = lotBrisk, time.Time{}
 		}
 		for _, event := range events[:n] {
 			switch number := numberOf(event); number {
@@ -272,7 +274,9 @@ func (t *lot) serve() {
 			t.bell.SetReadDeadline(next)
 		}
 		if now.Sub(turned) >= lotTurn {
-			runtime.Gosched() // or the scheduler would take this for a loop that lets nobody else run, and look at it, and interrupt it, all the time
+			// Otherwise the scheduler would take this for a loop that lets nobody else run, and look at it all the time. And it has another thread wait at
+			// Go's poller: this one may have been the last that did.
+			runtime.Gosched()
 			turned = now
 		}
 	}

@@ -323,21 +323,16 @@ func TestManyAtOnceFindRoom(t *testing.T) {
 	alice.ping() // and none was refused
 }
 
-// Who asks for more than his queue holds at once gets it in the lot, too, while he reads.
-func TestManyAnswersInTheLot(t *testing.T) {
+// What waits in somebody's own queue keeps no room from his next answer: it is written first.
+func TestRoomForTheNextAnswer(t *testing.T) {
 	w := newWorld(t, []string{"alice"})
 	alice := w.enter("alice")
 	w.untilParked(1)
 	place := w.placeOf("alice")
-	var much []byte
-	const lists = 12 // each answer can be 16 KB
-	for range lists {
-		much = append(much, proto.AppendList(nil, proto.List{})...)
-	}
-	alice.send(much)
-	for range lists {
-		alice.expect(proto.TypeUsers)
-	}
+	defer w.fill("alice", proto.MaxUsersFrame+pongFrameSize/2)()
+	alice.send(proto.AppendList(proto.AppendPing(nil, [8]byte{}), proto.List{}))
+	alice.expect(proto.TypePong)
+	alice.expect(proto.TypeUsers)
 	if w.placeOf("alice") != place {
 		t.Error("she got a goroutine")
 	}
@@ -479,12 +474,12 @@ func TestParkedLinkInPieces(t *testing.T) {
 	}
 }
 
-// fill leaves no room in somebody's queue, until empty is called.
-func (w *world) fill(name string) (empty func()) {
+// fill leaves so much room in somebody's queue, until empty is called.
+func (w *world) fill(name string, room int) (empty func()) {
 	out := w.sessionOf(name).out
 	out.mu.Lock()
 	defer out.mu.Unlock()
-	full := outboxSize - outboxLast - out.held
+	full := outboxSize - outboxLast - out.held - room
 	out.held += full
 	w.server.pool.held.Add(int64(full))
 	return func() {
@@ -513,7 +508,7 @@ func TestTheLotNeverWaits(t *testing.T) {
 	w := newWorld(t, []string{"alice", "bob"})
 	alice, bob := w.enter("alice"), w.enter("bob")
 	w.untilParked(2)
-	empty := w.fill("alice")
+	empty := w.fill("alice", 0)
 	alice.send(proto.AppendPing(nil, [8]byte{'p'}))
 	w.untilClaiming("alice")
 	bob.ping()
