@@ -111,7 +111,7 @@ const (
 	lotProcessors     = 4                     // to a lot
 	lotReads          = 4                     // of a link in turn, where each has filled its room; who has still more to say gets a goroutine
 	lotBrisk          = 16                    // times in turn that something came within lotLinger, and the lot waits in the system,
-	lotLinger         = time.Millisecond      // until so long nothing came
+	lotLinger         = 5 * time.Millisecond  // until so long nothing came
 	lotTurn           = 8 * time.Millisecond  // after which others get their turn
 	lateAck           = 40 * time.Millisecond // TCP_DELACK_MIN of Linux
 	lotSweep          = 5 * time.Second       // how often is looked for parked links of which nothing was heard for idleTime
