@@ -291,7 +291,7 @@ func dense(n int, in time.Duration) bool {
 // await waits until something has come, in the system at first where it comes one upon the other.
 func (t *lot) await(events []syscall.EpollEvent, brisk bool) (n int, err error) {
 	if brisk {
-		if n, err = syscall.EpollWait(t.lately, events, int(lotLinger/time.Millisecond)); n > 0 {
+		if n, _ = syscall.EpollWait(t.lately, events, int(lotLinger/time.Millisecond)); n > 0 { // -1 where it was interrupted
 			return n, nil
 		}
 	}
