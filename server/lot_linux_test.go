@@ -207,6 +207,39 @@ func TestTheBellIsSilent(t *testing.T) {
 	lot.bell = nil
 }
 
+// What comes of the silent is told once, until the lot has looked and asks again: in its pause nothing wakes it.
+func TestTheSilentRingOnce(t *testing.T) {
+	lot := &lot{}
+	if err := lot.open(); err != nil {
+		t.Fatal(err)
+	}
+	defer lot.close()
+	wire, far := newWirePair(t)
+	if err := errors.Join(wire.strip(), watch(wire, lot.silent, linksBegin)); err != nil {
+		t.Fatal(err)
+	}
+	far.Write([]byte("x"))
+	var events [lotEvents]syscall.EpollEvent
+	for range 2 {
+		for n := 0; n == 0; {
+			var err error
+			if n, err = lot.await(events[:], false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if number := numberOf(events[0]); number != silentRings {
+			t.Errorf("%d rings", number)
+		}
+		if isReadable(lot.lately) {
+			t.Error("it rings on")
+		}
+		lot.set()
+		if !isReadable(lot.lately) {
+			t.Error("set, it does not ring")
+		}
+	}
+}
+
 // isReadable says whether an epoll instance has something to tell, and leaves it there.
 func isReadable(epoll int) bool {
 	var set syscall.FdSet

@@ -55,7 +55,7 @@ func delayAcks(fd uintptr) {
 	syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 0)
 }
 
-// delayAcks is for a bare connection.
+// delayAcks is for a bare connection. Unlike Control it allocates nothing.
 func (w *wire) delayAcks() {
 	w.mu.RLock()
 	defer w.mu.RUnlock()

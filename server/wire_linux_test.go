@@ -47,6 +47,9 @@ func TestBareConnection(t *testing.T) {
 		if err := w.strip(); err != nil {
 			t.Fatal(err)
 		}
+		if off, err := syscall.GetsockoptInt(w.fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY); off == 0 || err != nil {
+			t.Errorf("Nagle's algorithm is on: %v", err)
+		}
 		if w.RemoteAddr().String() != remote {
 			t.Errorf("bare, it comes from %v", w.RemoteAddr())
 		}
