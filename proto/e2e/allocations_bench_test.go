@@ -32,4 +32,12 @@ func TestTextAllocations(t *testing.T) {
 	if sealing != 12 || opening != 13 {
 		t.Errorf("%v allocations for a text sealed, and %v for one opened; there were 12 and 13", sealing, opening)
 	}
+	prepared := make([]Conversation, runs+1)
+	for i := range prepared {
+		prepared[i] = *ca
+		prepared[i].Prepare()
+	}
+	if sealing = testing.AllocsPerRun(runs, func() { prepared[0].Seal(KindText, text); prepared = prepared[1:] }); sealing != 4 {
+		t.Errorf("%v allocations for a text sealed whose key was there; there were 4", sealing)
+	}
 }

@@ -382,7 +382,9 @@ func TestClosedConversation(t *testing.T) {
 		msg := seal(t, ca, "hello")
 		text := ca.Digits()
 		for _, c := range []*Conversation{ca, cb, {}} {
+			c.Prepare()
 			c.Clear()
+			c.Prepare() // nothing any more
 			if c.sending != (chain{}) || c.opening != (chain{}) || c.ratchet != (ratchet{}) || c.cs != [32]byte{} {
 				t.Error("keys are left")
 			}

@@ -123,6 +123,8 @@ func notedTurn(t *testing.T, n *memwalk.Notes, from, to *Conversation) {
 	noteConversation(n, from)
 	noteConversation(n, to)
 	say(t, from, to, "hello")
+	from.Prepare()
+	to.Prepare()
 }
 
 func noteConversation(n *memwalk.Notes, c *Conversation) {

@@ -7,14 +7,27 @@ type chain struct {
 	begun bool
 	share [shareSize]byte // what its messages carry: the share of the turn, or zeros in a chain of the beginning
 	key   [box.KeySize]byte
+	ahead bool              // next is the key of the message after the last one, and key already that of the one after it
+	next  [box.KeySize]byte // zeros unless ahead
 }
 
 // carries reports whether a message with this share is of the chain.
 func (c *chain) carries(share *[shareSize]byte) bool { return c.begun && *share == c.share }
 
+// prepare makes the key of the message after the last one ahead of time. Whoever takes it from memory until then could as well have made it from key.
+func (c *chain) prepare() {
+	if !c.ahead {
+		c.next, c.key = box.ExpandTwo(&c.key, "sim/1 message", "sim/1 step", nil)
+		c.ahead = true
+	}
+}
+
 // step returns the key of the message after the last one, and goes on to the key after that. There is no way back.
 func (c *chain) step() (message [box.KeySize]byte) {
-	message, c.key = box.ExpandTwo(&c.key, "sim/1 message", "sim/1 step", nil)
+	c.prepare()
+	message = c.next
+	clear(c.next[:])
+	c.ahead = false
 	return message
 }
 

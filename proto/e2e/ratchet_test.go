@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"testing"
 
@@ -166,6 +167,11 @@ func turned(t *testing.T) map[string]struct {
 	say(t, ca, cb, "hello")
 	states["bob, his turn"] = state{cb, seal(t, ca, "next"), false}
 	states["alice, before bob's turn"] = state{ca, seal(t, cb, "next"), true}
+	for what, s := range maps.Clone(states) {
+		c := *s.c
+		c.Prepare()
+		states[what+", prepared"] = state{&c, s.next, s.turn}
+	}
 	return states
 }
 

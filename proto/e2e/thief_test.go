@@ -164,6 +164,9 @@ func heist(t *testing.T, seed uint64) ([]*overheard, map[[shareSize]byte]int, *t
 			}
 			m.before = m.before || s == nil && who == victim
 		}
+		if draw.IntN(2) == 0 {
+			ends[who].Prepare()
+		}
 	}
 	return heard, turns, s, ca
 }
