@@ -119,6 +119,7 @@ func (u *user) works() {
 	if len(u.out) > 0 || len(u.events) > 0 {
 		u.works()
 	}
+	u.prepare()
 }
 
 // reads shows what has arrived, and so acknowledges it.

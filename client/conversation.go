@@ -145,7 +145,7 @@ func (s *session) seal(now time.Time, p *peer, kind e2e.Kind, w text) {
 		s.settle(w.id, failed, err.Error())
 		return
 	}
-	t.owed = false
+	t.owed, s.last = false, t.conv
 	ref := s.relay(p.name, t.tag, msg)
 	t.unsettled = append(t.unsettled, sealed{number: number, msg: msg, ref: ref, frame: s.numbered, id: w.id, size: len(w.text), sent: now})
 }
@@ -172,6 +172,7 @@ func (s *session) said(now time.Time, p *peer, msg []byte) {
 	if err != nil {
 		return
 	}
+	s.last = t.conv
 	s.remember(p)
 	n := 0
 	for ; n < len(t.unsettled) && t.unsettled[n].number <= r.Acknowledged; n++ {

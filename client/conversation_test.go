@@ -223,6 +223,38 @@ func TestSwappedMessagesAreDropped(t *testing.T) {
 	alice.hears(second, unknown)
 }
 
+// Where there is nothing else to do, what the next message needs is made, in the conversation where the last one was.
+func TestNextMessageIsPrepared(t *testing.T) {
+	_, alice, bob := talking(t)
+	for _, at := range []struct{ user, with *user }{{alice, bob}, {bob, alice}} {
+		conv := at.user.peers[at.with.self].talk.conv
+		if at.user.last != nil {
+			t.Errorf("%s has something to prepare", at.user.name)
+		}
+		was := *conv
+		if conv.Prepare(); *conv != was {
+			t.Errorf("%s has not prepared", at.user.name)
+		}
+	}
+	_, msg, err := alice.peers[bob.self].talk.conv.Seal(e2e.KindText, []byte("hello"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bob.said(bob.b.now, bob.peers[alice.self], msg)
+	if bob.last == nil {
+		t.Error("what was opened says nothing of the next")
+	}
+	alice.seal(alice.b.now, alice.peers[bob.self], e2e.KindAck, text{})
+	if alice.last == nil {
+		t.Error("what was sealed says nothing of the next")
+	}
+	r := runs(alice)
+	r.work(t.Context())
+	if len(r.conn.queue) == 0 || alice.last != nil {
+		t.Error("with everything sent, the next is not prepared")
+	}
+}
+
 func TestBentMessagesAreDropped(t *testing.T) {
 	b, alice, bob := talking(t)
 	for bit := range 82 {

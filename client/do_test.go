@@ -169,9 +169,7 @@ func TestInterruptedBeforeTheAcknowledgement(t *testing.T) {
 	alice.sends(bob, "one")
 	b.delivers()
 	bob.handedOut(b.now, bob.arrived[0])
-	r := newRunner(Config{}, newUI(io.Discard, io.Discard, nil, false), nil)
-	r.session, r.keys, r.secret = bob.session, new(proto.Session), new(proto.Resumption)
-	r.conn = &connection{unheard: make(chan struct{}), wake: make(chan struct{}, 1)}
+	r := runs(bob)
 	r.interrupted()
 	var sent []proto.Type
 	for _, f := range r.conn.queue {
@@ -180,6 +178,14 @@ func TestInterruptedBeforeTheAcknowledgement(t *testing.T) {
 	if want := []proto.Type{proto.TypeRelay, proto.TypeLogout}; !slices.Equal(sent, want) {
 		t.Errorf("%v, want %v: an acknowledgement and the log-out", sent, want)
 	}
+}
+
+// runs returns a runner of a user's session. Nobody is asked anything, and nobody takes what it sends.
+func runs(u *user) *runner {
+	r := newRunner(Config{timeOfDay: time.Now}, newUI(io.Discard, io.Discard, nil, false), nil)
+	r.session, r.keys, r.secret, r.asked = u.session, new(proto.Session), new(proto.Resumption), true
+	r.conn = &connection{unheard: make(chan struct{}), wake: make(chan struct{}, 1)}
+	return r
 }
 
 // until is a server that takes no Intro before a time.

@@ -146,6 +146,9 @@ func (r *runner) work(ctx context.Context) {
 		}
 	}
 	r.ask()
+	if r.session != nil {
+		r.session.prepare()
+	}
 }
 
 // now is the session's time.

@@ -37,6 +37,8 @@ type session struct {
 	numbered uint64   // how many that have a number were sent, as the journal counts them
 	left     uint64   // the number of the last that may have left this machine: all of them, until the session ends
 	events   []event
+
+	last *e2e.Conversation // what sealed or opened a message since prepare was called, if anything did
 }
 
 // listing is a list command that waits for its pages.
@@ -141,6 +143,14 @@ func (s *session) take() (frames [][]byte, events []event) {
 	frames, events = s.out, s.events
 	s.out, s.events = nil, nil
 	return frames, events
+}
+
+// prepare does ahead of time what the next message will need. It is for when there is nothing else to do.
+func (s *session) prepare() {
+	if s.last != nil {
+		s.last.Prepare()
+		s.last = nil
+	}
 }
 
 func (s *session) tell(e event) { s.events = append(s.events, e) }
