@@ -102,7 +102,16 @@ func (e *simEnd) send(texts int) error {
 		e.frames = proto.AppendRelay(e.frames, proto.Relay{To: e.peer, Tag: e.tag, Message: message})
 		e.sizes = append(e.sizes, len(e.frames)-before)
 	}
-	return e.writeAll(e.frames, e.sizes)
+	err := e.writeAll(e.frames, e.sizes)
+	e.prepare()
+	return err
+}
+
+// prepare does what can be done of the next text before it is there, as sim's client does.
+func (e *simEnd) prepare() {
+	if !e.sealed {
+		e.talk.Prepare()
+	}
 }
 
 func (e *simEnd) message() ([]byte, error) {
@@ -129,6 +138,7 @@ func (e *simEnd) sealBeforehand(text []byte) error {
 
 // receive returns the texts of one record or more. Whatever says that a text came to nothing is an error: nothing is lost unnoticed.
 func (e *simEnd) receive() (texts int, err error) {
+	e.prepare() // the last one has been handed out
 	for texts == 0 {
 		frames, err := e.open()
 		if err != nil {
