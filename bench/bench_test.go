@@ -69,6 +69,15 @@ func TestLostTextIsNoticed(t *testing.T) {
 	}
 }
 
+// Each is the first in one round, and none is left out.
+func TestRoundsTurn(t *testing.T) {
+	for round, want := range []string{"abc", "bca", "cab", "abc"} {
+		if got := string(turned([]byte("abc"), round)); got != want {
+			t.Errorf("round %d: %s, want %s", round, got, want)
+		}
+	}
+}
+
 func TestSpread(t *testing.T) {
 	var r result
 	if _, _, _, ok := r.spread(onePair); ok {

@@ -34,6 +34,7 @@ type options struct {
 	easy    bool
 	growth  bool
 	herd    int
+	rush    int
 	most    int
 	logIns  int
 }
@@ -60,6 +61,7 @@ func main() {
 	flag.BoolVar(&o.easy, "easy", false, "sim's server is its package in this program, with a puzzle of 4 bits: thousands come in within a minute")
 	flag.BoolVar(&o.growth, "growth", false, "measure how sim's cost grows with sessions and with the size of a text, and nothing else; see -easy and -svg")
 	flag.IntVar(&o.herd, "herd", 0, "let so many sessions of sim lose their connections at once and come back, and measure nothing else; see -easy")
+	flag.IntVar(&o.rush, "rush", 0, "let so many people log in at once, and measure nothing else; see -easy")
 	flag.IntVar(&o.most, "most", 0, "let so many sessions of sim in, or as many as this machine lets, tell what they hold and what stopped them, and measure nothing else; see -easy")
 	flag.IntVar(&o.logIns, "logins", 0, "let so many people log in, a round, beside the parts of a log-in in a process of their own, and measure nothing else; see -easy")
 	flag.Parse()
@@ -145,7 +147,14 @@ func run(o *options) error {
 	if o.herd > 0 {
 		h, err := measureHerd(o, dir)
 		if err == nil {
-			h.print(os.Stdout, o.herd)
+			h.print(os.Stdout, "sessions cut off and back", o.herd)
+		}
+		return err
+	}
+	if o.rush > 0 {
+		r, err := measureRush(o, dir)
+		if err == nil {
+			r.print(os.Stdout, "people", o.rush)
 		}
 		return err
 	}

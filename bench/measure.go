@@ -183,7 +183,7 @@ func measureAll(o *options, dir string, systems []*system) (results []*result, e
 			{"latency", func(s *stand) error { return s.latency(2 * o.time) }},
 		} {
 			progress("round %d of %d: %s", round+1, o.rounds, step.what)
-			for _, s := range stands {
+			for _, s := range turned(stands, round) {
 				if err := step.run(s); err != nil {
 					return nil, fmt.Errorf("%s: %s: %w", s.system.name, step.what, err)
 				}
@@ -199,6 +199,12 @@ func measureAll(o *options, dir string, systems []*system) (results []*result, e
 		}
 	}
 	return results, nil
+}
+
+// turned begins with another one each round: the machine remembers for a while what was measured before, so nobody always follows the same.
+func turned[T any](all []T, round int) []T {
+	first := round % len(all)
+	return slices.Concat(all[first:], all[:first])
 }
 
 func progress(format string, a ...any) { fmt.Fprintf(os.Stderr, "… "+format+"\n", a...) }

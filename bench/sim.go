@@ -183,10 +183,12 @@ func (s *simServer) enter(n, buffer int) (*simEnd, error) {
 		e.resumption = proto.NewResumption(session)
 		first = proto.AppendSeen(first, 0)
 	}
-	if err := e.write(first); err != nil {
-		return nil, err
+	err = e.write(first)
+	if err == nil {
+		_, err = e.await(proto.TypePong) // from then on the server lists the session
 	}
-	if _, err := e.await(proto.TypePong); err != nil { // from then on the server lists the session
+	if err != nil {
+		e.close()
 		return nil, err
 	}
 	return e, nil
