@@ -5,6 +5,8 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -69,12 +71,22 @@ func TestLostTextIsNoticed(t *testing.T) {
 	}
 }
 
-// Each is the first in one round, and none is left out.
-func TestRoundsTurn(t *testing.T) {
-	for round, want := range []string{"abc", "bca", "cab", "abc"} {
-		if got := string(turned([]byte("abc"), round)); got != want {
-			t.Errorf("round %d: %s, want %s", round, got, want)
+// Everybody is measured in each turn, and behind everybody else in some.
+func TestNobodyAlwaysFollowsTheSame(t *testing.T) {
+	order := rand.New(rand.NewPCG(1, 2))
+	behind := make(map[string]bool)
+	for range 20 {
+		turn := shuffled([]byte("abcd"), order)
+		for i := range turn[1:] {
+			behind[string(turn[i:i+2])] = true
 		}
+		slices.Sort(turn)
+		if string(turn) != "abcd" {
+			t.Fatalf("%s is a turn of abcd", turn)
+		}
+	}
+	if len(behind) != 4*3 {
+		t.Errorf("only %d pairs follow each other", len(behind))
 	}
 }
 

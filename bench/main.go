@@ -30,6 +30,7 @@ type options struct {
 	beside  string
 	against string
 	svg     string
+	latency bool
 	seen    bool
 	easy    bool
 	growth  bool
@@ -57,6 +58,7 @@ func main() {
 	flag.StringVar(&o.beside, "beside", "", "another build of sim, a `BINARY` that is measured beside this one, as other and other-sealed")
 	flag.StringVar(&o.against, "against", "", "also tell how many times as much as this `SYSTEM` each takes: the medians of the rounds' ratios")
 	flag.StringVar(&o.svg, "svg", "bench.svg", "the plot's `FILE`; empty for none")
+	flag.BoolVar(&o.latency, "latency", false, "measure the latency alone: it needs many rounds, 31 or so, since the machine wakes its processors when it likes")
 	flag.BoolVar(&o.seen, "seen", false, "with -most: the sessions can be resumed, as those of sim-seen")
 	flag.BoolVar(&o.easy, "easy", false, "sim's server is its package in this program, with a puzzle of 4 bits: thousands come in within a minute")
 	flag.BoolVar(&o.growth, "growth", false, "measure how sim's cost grows with sessions and with the size of a text, and nothing else; see -easy and -svg")
@@ -147,14 +149,14 @@ func run(o *options) error {
 	if o.herd > 0 {
 		h, err := measureHerd(o, dir)
 		if err == nil {
-			h.print(os.Stdout, "sessions cut off and back", o.herd)
+			h.print(os.Stdout, "sessions were cut off at once and are back", o.herd)
 		}
 		return err
 	}
 	if o.rush > 0 {
 		r, err := measureRush(o, dir)
 		if err == nil {
-			r.print(os.Stdout, "people", o.rush)
+			r.print(os.Stdout, "people came at once and are in", o.rush)
 		}
 		return err
 	}
@@ -176,6 +178,9 @@ func run(o *options) error {
 	if err != nil {
 		return err
 	}
+	if o.latency {
+		o.idle = 0
+	}
 	results, err := measureAll(o, dir, list)
 	if err != nil {
 		return err
@@ -184,7 +189,7 @@ func run(o *options) error {
 	if o.against != "" {
 		printRatios(os.Stdout, o.against, results)
 	}
-	if !o.easy && slices.ContainsFunc(list, func(s *system) bool { return s.name == "sim" }) {
+	if !o.easy && !o.latency && slices.ContainsFunc(list, func(s *system) bool { return s.name == "sim" }) {
 		if err := realLogIns(o, dir, os.Stdout); err != nil {
 			return fmt.Errorf("log-ins with Argon2id: %w", err)
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"slices"
@@ -172,18 +173,23 @@ func measureAll(o *options, dir string, systems []*system) (results []*result, e
 		}
 		stands, results = append(stands, s), append(results, s.result)
 	}
+	steps := []struct {
+		what string
+		run  func(*stand) error
+	}{
+		{"latency", func(s *stand) error { return s.latency(2 * o.time) }},
+		{"one pair, pipelined", func(s *stand) error { return s.throughput(onePair, o.time, 1, o.batch, o.window) }},
+		{"64 pairs, pipelined", func(s *stand) error { return s.throughput(manyPairs, o.time, pairs, o.batch, o.window) }},
+		{"64 pairs, one at a time", func(s *stand) error { return s.throughput(oneAtATime, o.time, pairs, 1, 1) }},
+	}
+	if o.latency {
+		steps = steps[:1]
+	}
+	order := rand.New(rand.NewPCG(1, 2)) // the same in every run
 	for round := range o.rounds {
-		for _, step := range []struct {
-			what string
-			run  func(*stand) error
-		}{
-			{"one pair, pipelined", func(s *stand) error { return s.throughput(onePair, o.time, 1, o.batch, o.window) }},
-			{"64 pairs, pipelined", func(s *stand) error { return s.throughput(manyPairs, o.time, pairs, o.batch, o.window) }},
-			{"64 pairs, one at a time", func(s *stand) error { return s.throughput(oneAtATime, o.time, pairs, 1, 1) }},
-			{"latency", func(s *stand) error { return s.latency(2 * o.time) }},
-		} {
+		for _, step := range steps {
 			progress("round %d of %d: %s", round+1, o.rounds, step.what)
-			for _, s := range turned(stands, round) {
+			for _, s := range shuffled(stands, order) {
 				if err := step.run(s); err != nil {
 					return nil, fmt.Errorf("%s: %s: %w", s.system.name, step.what, err)
 				}
@@ -201,10 +207,11 @@ func measureAll(o *options, dir string, systems []*system) (results []*result, e
 	return results, nil
 }
 
-// turned begins with another one each round: the machine remembers for a while what was measured before, so nobody always follows the same.
-func turned[T any](all []T, round int) []T {
-	first := round % len(all)
-	return slices.Concat(all[first:], all[:first])
+// shuffled is all in another order: the machine remembers for a while what was measured before, so nobody always follows the same.
+func shuffled[T any](all []T, order *rand.Rand) []T {
+	other := slices.Clone(all)
+	order.Shuffle(len(other), func(i, j int) { other[i], other[j] = other[j], other[i] })
+	return other
 }
 
 func progress(format string, a ...any) { fmt.Fprintf(os.Stderr, "… "+format+"\n", a...) }

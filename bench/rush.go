@@ -12,23 +12,23 @@ import (
 	"sim/proto"
 )
 
-// A rush is many who come at one moment: a crowd that logs in, or a herd of sessions that all lost their connections, as when a network fails.
+// Many come at one moment: a rush of people who log in, or a herd of sessions that all lost their connections, as when a network fails.
 
 const (
-	rushPatience = 2 * time.Minute // for one to get in: then the server has forgotten a session
+	rushPatience = 2 * time.Minute // for one to get in; a server keeps a session that was cut off as long
 	rushPause    = time.Second     // before another attempt, at the most, where the server doesn't say how long
 	rushDials    = 512             // connections that are being made at once: a listener's backlog is short
 )
 
-// A rush is how long it took from that moment.
-type rush struct {
+// A rushTime is how long it took from that moment.
+type rushTime struct {
 	half, all time.Duration // until so many were in
 	server    time.Duration // its CPU
 	retries   int
 }
 
 // measureHerd lets sessions in, cuts them all, and waits until all have resumed.
-func measureHerd(o *options, dir string) (*rush, error) {
+func measureHerd(o *options, dir string) (*rushTime, error) {
 	srv, err := startSimServer(o, dir, o.herd, cheapArgon, quick{})
 	if err != nil {
 		return nil, err
@@ -47,11 +47,11 @@ func measureHerd(o *options, dir string) (*rush, error) {
 	}
 	defer closeAll(ends)
 	progress("all are cut off, and come back")
-	return srv.rush(len(ends), func() { closeAll(ends) }, func(n int) error { return ends[n].comeBack(n, srv.address) })
+	return srv.rush(len(ends), func() { closeAll(ends) }, func(n int) error { return ends[n].comeBack(n, srv) })
 }
 
 // measureRush lets people log in, all at once.
-func measureRush(o *options, dir string) (*rush, error) {
+func measureRush(o *options, dir string) (*rushTime, error) {
 	srv, err := startSimServer(o, dir, o.rush, cheapArgon, quick{})
 	if err != nil {
 		return nil, err
@@ -61,7 +61,9 @@ func measureRush(o *options, dir string) (*rush, error) {
 	defer closeAll(ends)
 	progress("%d people log in at once", o.rush)
 	return srv.rush(len(ends), func() {}, func(n int) (err error) {
-		ends[n], err = srv.enter(n, busyBuffer)
+		if ends[n], err = srv.enter(n, busyBuffer); err == nil {
+			srv.busy.add(ends[n])
+		}
 		return err
 	})
 }
@@ -75,12 +77,12 @@ func closeAll(ends []*simEnd) {
 }
 
 // rush lets n in, and counts the server's CPU for that.
-func (s *simServer) rush(n int, begin func(), attempt func(int) error) (*rush, error) {
+func (s *simServer) rush(n int, begin func(), attempt func(int) error) (*rushTime, error) {
 	before, err := s.run.cpu()
 	if err != nil {
 		return nil, err
 	}
-	r, err := letIn(n, begin, attempt)
+	r, err := untilIn(n, begin, attempt)
 	if err != nil {
 		return nil, err
 	}
@@ -89,19 +91,16 @@ func (s *simServer) rush(n int, begin func(), attempt func(int) error) (*rush, e
 	return r, err
 }
 
-// letIn begins, and makes attempts for each of n until one gets in.
-func letIn(n int, begin func(), attempt func(int) error) (*rush, error) {
+// untilIn begins, and makes attempts for each of n until one gets in.
+func untilIn(n int, begin func(), attempt func(int) error) (*rushTime, error) {
 	began := time.Now()
 	begin()
 	took, retries, errs := make([]time.Duration, n), make([]int, n), make([]error, n)
-	dials := make(chan struct{}, rushDials)
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
 			for {
-				dials <- struct{}{}
 				err := attempt(i)
-				<-dials
 				took[i] = time.Since(began)
 				if err == nil {
 					return
@@ -120,7 +119,7 @@ func letIn(n int, begin func(), attempt func(int) error) (*rush, error) {
 		return nil, err
 	}
 	slices.Sort(took)
-	r := &rush{half: took[(n-1)/2], all: took[n-1]}
+	r := &rushTime{half: took[(n-1)/2], all: took[n-1]}
 	for _, n := range retries {
 		r.retries += n
 	}
@@ -129,19 +128,19 @@ func letIn(n int, begin func(), attempt func(int) error) (*rush, error) {
 
 // pause is how long one waits after an attempt: what the server asks for if it is busy.
 func pause(err error) time.Duration {
-	if busy, ok := errors.AsType[*proto.BusyError](err); ok {
+	if busy, ok := errors.AsType[*proto.BusyError](err); ok && busy.Seconds > 0 {
 		return time.Duration(busy.Seconds) * time.Second
 	}
 	return rand.N(rushPause)
 }
 
 // comeBack resumes the session of user n over a connection of its own, and hears from the server there.
-func (e *simEnd) comeBack(n int, server proto.Address) error {
-	socket, err := dialer(n).Dial("tcp", server.Host)
+func (e *simEnd) comeBack(n int, s *simServer) error {
+	socket, err := s.dial(n)
 	if err != nil {
 		return err
 	}
-	link, err := comeBack(socket, server, e.resumption, e.number)
+	link, err := comeBack(socket, s.address, e.resumption, e.number)
 	if err != nil {
 		socket.Close()
 		return err
@@ -150,14 +149,17 @@ func (e *simEnd) comeBack(n int, server proto.Address) error {
 	e.socket, e.session.Send, e.session.Receive = socket, link.Send, link.Receive
 	e.in.Reset(socket)
 	e.mu.Unlock()
-	if err := e.write(proto.AppendPing(nil, [8]byte{})); err != nil {
-		return err
+	err = e.write(proto.AppendPing(nil, [8]byte{}))
+	if err == nil {
+		_, err = e.await(proto.TypePong)
 	}
-	_, err = e.await(proto.TypePong)
+	if err != nil {
+		socket.Close()
+	}
 	return err
 }
 
-func (r *rush) print(w io.Writer, what string, n int) {
-	fmt.Fprintf(w, "%s; %d %s at once: half were in after %v, all after %v; %v of server CPU, which is %v each; %d attempts were repeated\n", versions(),
+func (r *rushTime) print(w io.Writer, what string, n int) {
+	fmt.Fprintf(w, "%s; %d %s: half after %v, all after %v; %v of server CPU, which is %v each; %d attempts were repeated\n", versions(),
 		n, what, r.half.Round(10*time.Millisecond), r.all.Round(10*time.Millisecond), r.server, (r.server / time.Duration(n)).Round(time.Microsecond), r.retries)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,6 +40,7 @@ type simServer struct {
 
 	busy, idlers flock // sessions in pairs, and those that only stay
 	quit         chan struct{}
+	dials        chan struct{} // with a place for each connection that may be being made
 }
 
 func startSim(o *options, dir string, ends int) (server, error) {
@@ -85,7 +87,7 @@ func startSimServer(o *options, dir string, people int, params password.Params, 
 	if err != nil {
 		return nil, err
 	}
-	s := &simServer{run: run, deriver: deriver, quit: make(chan struct{})}
+	s := &simServer{run: run, deriver: deriver, quit: make(chan struct{}), dials: make(chan struct{}, rushDials)}
 	if s.address, err = proto.ParseAddress(run.first); err != nil {
 		run.stop()
 		return nil, err
@@ -166,9 +168,16 @@ func (s *simServer) stop() {
 	s.run.stop()
 }
 
+// dial connects end n.
+func (s *simServer) dial(n int) (net.Conn, error) {
+	s.dials <- struct{}{}
+	defer func() { <-s.dials }()
+	return dialer(n).Dial("tcp", s.address.Host)
+}
+
 // enter logs user n in. The end reads with a buffer of that size.
 func (s *simServer) enter(n, buffer int) (*simEnd, error) {
-	socket, err := dialer(n).Dial("tcp", s.address.Host)
+	socket, err := s.dial(n)
 	if err != nil {
 		return nil, err
 	}

@@ -244,14 +244,24 @@ func TestNextMessageIsPrepared(t *testing.T) {
 	if bob.last == nil {
 		t.Error("what was opened says nothing of the next")
 	}
-	alice.seal(alice.b.now, alice.peers[bob.self], e2e.KindAck, text{})
-	if alice.last == nil {
-		t.Error("what was sealed says nothing of the next")
-	}
-	r := runs(alice)
+	// What is due is sent first.
+	talk, r := alice.peers[bob.self].talk, runs(alice)
+	talk.owed = true
 	r.work(t.Context())
-	if len(r.conn.queue) == 0 || alice.last != nil {
-		t.Error("with everything sent, the next is not prepared")
+	if len(r.conn.queue) == 0 {
+		t.Fatal("no acknowledgement is sent")
+	}
+	was := *talk.conv
+	if talk.conv.Prepare(); *talk.conv != was {
+		t.Error("behind what was sealed the next is not prepared")
+	}
+
+	// And what came is shown first.
+	bob.last = bob.peers[alice.self].talk.conv
+	r = runs(bob)
+	r.ui.add(line{})
+	if r.work(t.Context()); bob.last == nil {
+		t.Error("the next is prepared, and a line waits to be shown")
 	}
 }
 

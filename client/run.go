@@ -146,7 +146,7 @@ func (r *runner) work(ctx context.Context) {
 		}
 	}
 	r.ask()
-	if r.session != nil {
+	if r.session != nil && r.ui.empty() { // what was due is sent, and what came is shown
 		r.session.prepare()
 	}
 }

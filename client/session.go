@@ -38,7 +38,7 @@ type session struct {
 	left     uint64   // the number of the last that may have left this machine: all of them, until the session ends
 	events   []event
 
-	last *e2e.Conversation // what sealed or opened a message since prepare was called, if anything did
+	last *e2e.Conversation // the one that last sealed or opened a message, since prepare was called
 }
 
 // listing is a list command that waits for its pages.
@@ -145,7 +145,7 @@ func (s *session) take() (frames [][]byte, events []event) {
 	return frames, events
 }
 
-// prepare does ahead of time what the next message will need. It is for when there is nothing else to do.
+// prepare makes ahead of time what another message of that conversation will need. It is for when nothing else is to be done.
 func (s *session) prepare() {
 	if s.last != nil {
 		s.last.Prepare()

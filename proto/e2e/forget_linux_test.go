@@ -85,6 +85,8 @@ func TestKeysOfALivingConversationAreFound(t *testing.T) {
 	memwalk.Apart(func() {
 		ca, cb = ratchets(t)
 		say(t, cb, ca, "hello")
+		ca.Prepare()
+		n.Note("alice's next key", ca.opening.next[:])
 		n.Note("alice's opening chain", ca.opening.key[:])
 		n.Note("alice's root", ca.ratchet.root[:])
 		n.Note("alice's continuity secret", ca.cs[:])
@@ -125,6 +127,13 @@ func notedTurn(t *testing.T, n *memwalk.Notes, from, to *Conversation) {
 	say(t, from, to, "hello")
 	from.Prepare()
 	to.Prepare()
+	for _, c := range []*Conversation{from, to} {
+		for _, chain := range []*chain{&c.sending, &c.opening} {
+			if chain.ahead {
+				n.Note("a message key", chain.next[:])
+			}
+		}
+	}
 }
 
 func noteConversation(n *memwalk.Notes, c *Conversation) {

@@ -188,14 +188,21 @@ func noKeySealsTwice(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for range 20 {
+		for i := range 20 {
 			for _, kind := range []Kind{KindText, KindAck} {
-				say(o.ca, o.cb, kind)
-				say(o.cb, o.ca, kind)
+				for _, ends := range [][2]*Conversation{{o.ca, o.cb}, {o.cb, o.ca}} {
+					for range 1 + i%2 {
+						say(ends[0], ends[1], kind)
+						if i%4 < 2 {
+							ends[0].Prepare()
+							ends[1].Prepare()
+						}
+					}
+				}
 			}
 		}
 	}
-	if want := 12 * (6 + 1 + 80); len(l.keys) != want {
+	if want := 12 * (6 + 1 + 120); len(l.keys) != want {
 		t.Errorf("%d keys, want %d", len(l.keys), want)
 	}
 	if want := 12 * 3 * 79 * int(spoken[len(spoken)-1]-1); len(l.once) != want { // all turn but alice's first two

@@ -13,17 +13,20 @@ func TestPrepare(t *testing.T) {
 		ca, cb := talk(t)
 		say(t, cb, ca, "hello alice") // where there are turns, the next is alice's
 		for _, c := range []*Conversation{ca, cb} {
-			for way, chain := range map[string]*chain{"sending": &c.sending, "opening": &c.opening} {
-				want := nextKey(*chain)
-				c.Prepare()
-				c.Prepare()
-				if got := nextKey(*chain); got != want {
+			was := *c
+			c.Prepare()
+			c.Prepare()
+			for way, keys := range map[string]struct{ before, after *chain }{
+				"sending": {&was.sending, &c.sending}, "opening": {&was.opening, &c.opening},
+			} {
+				if nextKey(*keys.after) != nextKey(*keys.before) {
 					t.Errorf("%v, %s: another key", c.role, way)
 				}
-				if replaced := chain == &c.sending && c.ratchet.next == ours; chain.ahead == replaced || replaced != (chain.next == [32]byte{}) {
-					t.Errorf("%v, %s: ahead is %v", c.role, way, chain.ahead)
+				replaced := way == "sending" && c.ratchet.next == ours
+				if keys.after.ahead == replaced || replaced != (keys.after.next == [32]byte{}) {
+					t.Errorf("%v, %s: ahead is %v", c.role, way, keys.after.ahead)
 				}
-				if chain.step(); chain.ahead || chain.next != [32]byte{} {
+				if keys.after.step(); keys.after.ahead || keys.after.next != [32]byte{} {
 					t.Errorf("%v, %s: the key is kept", c.role, way)
 				}
 			}
@@ -37,32 +40,34 @@ func TestPrepareShowsNowhere(t *testing.T) {
 		ca, cb := talk(t)
 		ends := [2]*Conversation{ca, cb}
 		draw := rand.New(rand.NewPCG(1, 2))
-		same := 0
-		for range 60 {
+		sealed, opened := 0, 0
+		for range 100 {
 			who := draw.IntN(2)
-			from, to := ends[who], ends[1-who]
-			unprepared := *from
-			from.Prepare()
+			from, prepared := ends[who], *ends[who]
+			prepared.Prepare()
 			msg := seal(t, from, "a text")
-			if unprepared.ratchet.next != ours { // else the turn is another one each time
-				same++
-				if !bytes.Equal(seal(t, &unprepared, "a text"), msg) {
+			if prepared.sending.ahead && prepared.ratchet.next != ours { // else it is a turn, another one each time
+				sealed++
+				if !bytes.Equal(seal(t, &prepared, "a text"), msg) {
 					t.Fatal("prepared, it is another message")
 				}
 			}
-			unprepared = *to
-			to.Prepare()
-			one, err1 := unprepared.Open(msg)
-			two, err2 := to.Open(msg)
+			to := ends[1-who]
+			prepared = *to
+			if prepared.Prepare(); prepared.opening.ahead {
+				opened++
+			}
+			one, err1 := to.Open(msg)
+			two, err2 := prepared.Open(msg)
 			if err1 != nil || err2 != nil || !reflect.DeepEqual(one, two) {
 				t.Fatalf("opens to %+v, %v, and prepared to %+v, %v", one, err1, two, err2)
 			}
-			if unprepared.opening != to.opening || unprepared.ratchet != to.ratchet || unprepared.opened != to.opened {
+			if prepared.opening != to.opening || prepared.ratchet != to.ratchet || prepared.opened != to.opened {
 				t.Fatal("prepared, it is another state afterwards")
 			}
 		}
-		if same < 20 {
-			t.Errorf("%d messages were compared", same)
+		if sealed < 20 || opened < 20 {
+			t.Errorf("%d were sealed prepared, and %d opened", sealed, opened)
 		}
 	})
 }
