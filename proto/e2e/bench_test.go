@@ -36,6 +36,17 @@ func BenchmarkSeal(b *testing.B) {
 	}
 }
 
+// BenchmarkPrepare is what Seal and Open need not do any more: a key each.
+func BenchmarkPrepare(b *testing.B) {
+	ca, _ := ratchets(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		c := *ca
+		c.opening = c.sending // bob has not turned, and there is nothing of his
+		c.Prepare()
+	}
+}
+
 func BenchmarkOpen(b *testing.B) {
 	ca, cb := ratchets(b)
 	text := strings.Repeat("a", 256)
