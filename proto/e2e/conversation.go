@@ -179,7 +179,7 @@ func (c *Conversation) data(from box.Direction, number uint64, share *[shareSize
 	return append(b, share[:]...)
 }
 
-// Prepare makes the key of the next message each way, so that Seal and Open find it: a third of their work, which need not
+// Prepare makes the key of the next message each way, so that Seal and Open find it: nearly half of their work, which need not
 // stand between a text and the other end. Call it when a message was sent or received. Where the talk turns, what was made
 // is thrown away: a turn makes its own, and not ahead, since who steals a key must not have the next turn's.
 func (c *Conversation) Prepare() {
