@@ -1,6 +1,6 @@
 // Command bench measures what the relay costs, beside others that do the same, and beside two floors that do less:
 //
-//	cd bench && go run .                    all that is measured, in about three minutes: a table, and bench.svg
+//	cd bench && go run .                    all that is measured, in two minutes (15 s more for each server that is there beside NATS): a table, and bench.svg
 //	cd bench && go run . -only sim,nats     two of them
 //	cd bench && go run . -h                 the flags
 //	bench/compare ./proto/...               benchmarks of the working tree against the last commit

@@ -50,10 +50,10 @@ func main() {
 	var o options
 	flag.StringVar(&o.only, "only", "", "measure these `SYSTEMS` alone, separated by commas: "+strings.Join(names(), ", "))
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each measure is taken; what is told is the median")
-	flag.DurationVar(&o.time, "time", time.Second, "how long one measure runs, that of the latency twice as long; the system counts CPU in hundredths of a second")
+	flag.DurationVar(&o.time, "time", 700*time.Millisecond, "how long one measure runs, that of the latency twice as long; the system counts CPU in hundredths of a second")
 	flag.IntVar(&o.window, "window", 64, "texts of a pair on their way at the most, where they are pipelined")
 	flag.IntVar(&o.batch, "batch", 16, "texts that a sender writes at once, where they are pipelined")
-	flag.IntVar(&o.idle, "idle", 1000, "connections whose memory is measured; 0 for none. 10,000 of sim's take some minutes without -easy")
+	flag.IntVar(&o.idle, "idle", 500, "connections whose memory is measured; 0 for none. 10,000 of sim's take some minutes without -easy")
 	flag.StringVar(&o.sim, "sim", "", "sim's `BINARY`; without it one is built from the working tree")
 	flag.StringVar(&o.beside, "beside", "", "another build of sim, a `BINARY` that is measured beside this one, as other and other-sealed")
 	flag.StringVar(&o.against, "against", "", "also tell how many times as much as this `SYSTEM` each takes: the medians of the rounds' ratios")
