@@ -131,17 +131,24 @@ func TestBriskLot(t *testing.T) {
 	carol.conn.Close()
 }
 
-// While the lot waits in the system, Go's poller is not told of what comes: a thread of Go's would wake each time, for nothing.
-func TestTheBellIsSilent(t *testing.T) {
+// newUnserved returns a lot that nobody serves, with a connection in one of its rooms, and that connection's far end.
+func newUnserved(t *testing.T, room func(*lot) int) (*lot, *wire, net.Conn) {
+	t.Helper()
 	lot := &lot{}
+	t.Cleanup(lot.close)
 	if err := lot.open(); err != nil {
 		t.Fatal(err)
 	}
-	defer lot.close()
 	wire, far := newWirePair(t)
-	if err := errors.Join(wire.strip(), watch(wire, lot.lately, linksBegin)); err != nil {
+	if err := errors.Join(wire.strip(), watch(wire, room(lot), linksBegin)); err != nil {
 		t.Fatal(err)
 	}
+	return lot, wire, far
+}
+
+// While the lot waits in the system, Go's poller is not told of what comes: a thread of Go's would wake each time, for nothing.
+func TestTheBellIsSilent(t *testing.T) {
+	lot, wire, far := newUnserved(t, func(t *lot) int { return t.lately })
 	isSet := func() (set bool) {
 		lot.ringing.Control(func(bell uintptr) {
 			info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", bell))
@@ -209,15 +216,7 @@ func TestTheBellIsSilent(t *testing.T) {
 
 // What comes of the silent is told once, until the lot has looked and asks again: in its pause nothing wakes it.
 func TestTheSilentRingOnce(t *testing.T) {
-	lot := &lot{}
-	if err := lot.open(); err != nil {
-		t.Fatal(err)
-	}
-	defer lot.close()
-	wire, far := newWirePair(t)
-	if err := errors.Join(wire.strip(), watch(wire, lot.silent, linksBegin)); err != nil {
-		t.Fatal(err)
-	}
+	lot, _, far := newUnserved(t, func(t *lot) int { return t.silent })
 	far.Write([]byte("x"))
 	var events [lotEvents]syscall.EpollEvent
 	for range 2 {
